@@ -1,0 +1,117 @@
+/* winnow/index.h -- one SQLite file: documents, passages, embeddings, full text.
+ *
+ * A document is a file (or a line of a BEIR corpus, or standard input); a passage (chunk) is
+ * a piece of it. The index knows which model made its embeddings and refuses another.
+ *
+ * Writing is incremental and atomic by document: kill -9 at any moment leaves the old
+ * state or a consistent part of the new one, which the next run completes. Many processes may
+ * read while one writes; a second writer gets WN_ERR_BUSY. */
+#ifndef WINNOW_INDEX_H
+#define WINNOW_INDEX_H
+
+#include <winnow/core.h>
+#include <winnow/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wn_index wn_index;
+
+/* Opens an index for reading. WN_ERR_FORMAT: not a winnow index, or corrupt;
+ * WN_ERR_UNSUPPORTED: made by a newer winnow. */
+WN_API wn_status wn_index_open(const char *path, wn_index **out, wn_error *err);
+WN_API void wn_index_close(wn_index *index);
+
+/* Strings borrowed until close. model_name is "" for an index without embeddings. */
+typedef struct wn_index_info {
+    int schema_version;
+    uint64_t documents, passages, embedded;
+    size_t dim;
+    const char *model_name, *model_hash, *model_path;
+    const char *query_prompt, *document_prompt;
+    wn_pooling pooling;
+    bool normalize;
+    wn_split_unit unit;
+    size_t chunk_size, chunk_overlap;
+} wn_index_info;
+WN_API wn_status wn_index_describe(wn_index *index, wn_index_info *out, wn_error *err);
+/* WN_ERR_MISMATCH with both names when the index was made by another model. */
+WN_API wn_status wn_index_check_model(wn_index *index, const wn_model *model, wn_error *err);
+
+/* ---- Building ------------------------------------------------------------- */
+
+typedef struct wn_build_options {
+    size_t size;              /* sizeof(wn_build_options) */
+    wn_split_options split;   /* default 500 characters, overlap 100 */
+    bool keep_missing;        /* default false: documents whose file vanished are removed */
+    size_t batch_tokens;      /* tokens encoded between commits; 0: a good default */
+    wn_progress_fn progress;  /* stages "scan", "embed"; units: files, passages */
+    void *progress_ctx;
+    void (*warning)(void *ctx, const char *message); /* a skipped file and why; may be NULL */
+    void *warning_ctx;
+} wn_build_options;
+WN_API wn_build_options wn_build_options_default(void);
+
+typedef struct wn_build_stats {
+    uint64_t documents_added, documents_changed, documents_unchanged, documents_removed,
+        documents_skipped;
+    uint64_t passages_embedded, passages_reused, tokens_embedded, tokens_dropped;
+    double seconds;
+} wn_build_stats;
+
+/* Creates or updates the index at `path` from files and folders: folders are walked for .md,
+ * .markdown and .txt; a .jsonl file is a BEIR corpus; "-" is standard input (one document).
+ * encoder NULL: no embeddings (BM25 only). Sources are the paths as given. */
+WN_API wn_status wn_index_build(const char *path, const char *const *inputs, size_t ninputs,
+                                wn_bi_encoder *encoder, const wn_model *model,
+                                const wn_build_options *options, wn_build_stats *stats,
+                                wn_error *err);
+
+/* ---- First stage ---------------------------------------------------------- */
+
+typedef struct wn_hit {
+    int64_t passage; /* passage id, stable while its text is */
+    float score;     /* cosine, or BM25 (larger is better) */
+} wn_hit;
+
+/* Keeps passages whose document's metadata `key` equals `value`; "source" and "title" are
+ * always there; a value ending in * matches by prefix. All filters must hold. */
+typedef struct wn_filter {
+    const char *key, *value;
+} wn_filter;
+
+/* Exact cosine over all embeddings: hits [k] filled with the *count best, by score
+ * descending, ties by passage id ascending. query [dim], normalised as the model does. */
+WN_API wn_status wn_index_search_dense(wn_index *index, const float *query, size_t k,
+                                       const wn_filter *filters, size_t nfilters, wn_hit *hits,
+                                       size_t *count, wn_error *err);
+/* BM25 (FTS5, k1 = 1.2, b = 0.75) over the passages; every word is optional. */
+WN_API wn_status wn_index_search_bm25(wn_index *index, wn_str query, size_t k,
+                                      const wn_filter *filters, size_t nfilters, wn_hit *hits,
+                                      size_t *count, wn_error *err);
+/* Cosine of `query` with given passages (NaN where one has no embedding). */
+WN_API wn_status wn_index_score_dense(wn_index *index, const float *query, const int64_t *passages,
+                                      size_t n, float *scores, wn_error *err);
+
+/* ---- Passages ------------------------------------------------------------- */
+
+/* Borrowed from the wn_passage's own memory; free with wn_passage_free. */
+typedef struct wn_passage {
+    int64_t id;
+    const char *source;       /* path, or corpus id */
+    const char *title;        /* first heading, or the corpus's title, or "" */
+    const char *heading_path; /* "Memory > Bandwidth", or "" */
+    const char *metadata;     /* JSON object: front matter and what else the source gave */
+    const char *content;      /* NUL-terminated; content_length counts bytes */
+    size_t content_length;
+    uint64_t begin, end;      /* bytes of the document */
+    uint32_t ordinal;         /* passage number within its document, from 0 */
+} wn_passage;
+WN_API wn_status wn_index_passage(wn_index *index, int64_t id, wn_passage **out, wn_error *err);
+WN_API void wn_passage_free(wn_passage *passage);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,87 @@
+/* winnow/search.h -- two-stage search: recall candidates, rerank them, say what changed. */
+#ifndef WINNOW_SEARCH_H
+#define WINNOW_SEARCH_H
+
+#include <winnow/core.h>
+#include <winnow/index.h>
+#include <winnow/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum wn_first_stage {
+    WN_FIRST_DENSE = 0,
+    WN_FIRST_BM25,
+    WN_FIRST_HYBRID /* reciprocal rank fusion of the two, constant 60 (Cormack et al. 2009) */
+} wn_first_stage;
+
+typedef struct wn_search_options {
+    size_t size;             /* sizeof(wn_search_options) */
+    size_t k;                /* results returned; default 5; at least 1 */
+    size_t first_stage_k;    /* candidates recalled and reranked; default 50; at least k */
+    wn_first_stage first_stage;
+    bool rerank;             /* default true; needs a cross-encoder */
+    bool has_min_score;
+    float min_score;         /* keeps results whose final score is at least this */
+    const wn_filter *filters;
+    size_t nfilters;
+    wn_length_policy length_policy;
+    size_t batch_size;       /* 0: 32 */
+} wn_search_options;
+WN_API wn_search_options wn_search_options_default(void);
+
+/* Index and encoders together; one thread at a time; all are borrowed and must outlive it. */
+typedef struct wn_searcher wn_searcher;
+/* bi NULL: only BM25 as first stage. cross NULL: no reranking. WN_ERR_MISMATCH when the
+ * index was made by another bi-encoder than `bi`. */
+WN_API wn_status wn_searcher_create(wn_index *index, wn_bi_encoder *bi, const wn_model *bi_model,
+                                    wn_cross_encoder *cross, wn_searcher **out, wn_error *err);
+WN_API void wn_searcher_free(wn_searcher *searcher);
+
+/* One result. Ranks count from 1. Scores that were not computed are NaN, ranks 0. */
+typedef struct wn_result {
+    const wn_passage *passage;  /* borrowed from the answer */
+    uint32_t final_rank;
+    uint32_t first_stage_rank;
+    float first_stage_score;    /* cosine, BM25 or RRF, by first stage */
+    float bi_encoder_score;     /* cosine, whatever the first stage */
+    uint32_t bi_encoder_rank;   /* among the candidates, by bi_encoder_score */
+    float bm25_score;           /* NaN unless BM25 was asked */
+    float rerank_score, rerank_logit;
+    int32_t rank_change;        /* first_stage_rank - final_rank: positive moved up */
+    wn_fit fit;                 /* of the reranked pair */
+} wn_result;
+
+typedef struct wn_answer wn_answer;
+/* An empty query is WN_ERR_ARGUMENT. k larger than the corpus returns what there is. */
+WN_API wn_status wn_search(wn_searcher *searcher, wn_str query, const wn_search_options *options,
+                           wn_answer **out, wn_error *err);
+WN_API void wn_answer_free(wn_answer *answer);
+WN_API size_t wn_answer_count(const wn_answer *answer);
+WN_API const wn_result *wn_answer_result(const wn_answer *answer, size_t i);
+
+typedef struct wn_answer_info {
+    double stage1_time_ms, stage2_time_ms; /* stage 1 includes embedding the query */
+    size_t candidates, reranked, truncated; /* truncated: reranked pairs that were cut */
+    uint32_t query_tokens_dropped;
+    wn_first_stage first_stage;
+} wn_answer_info;
+WN_API wn_answer_info wn_answer_describe(const wn_answer *answer);
+
+/* Both scorers over given passages, without an index. rows [n] in the order of documents.
+ * Either encoder may be NULL (its scores are NaN, its ranks 0). */
+typedef struct wn_compare_row {
+    float bi_encoder_score, rerank_score, rerank_logit;
+    uint32_t bi_encoder_rank, rerank_rank;
+    int32_t rank_change;
+    wn_fit fit;
+} wn_compare_row;
+WN_API wn_status wn_compare(wn_bi_encoder *bi, wn_cross_encoder *cross, wn_str query,
+                            const wn_str *documents, size_t n, wn_length_policy policy,
+                            wn_compare_row *rows, wn_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
