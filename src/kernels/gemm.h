@@ -1,0 +1,49 @@
+/* gemm.h -- linear layers: y = act(x W^T + b), W prepacked once, through oneDNN's C API.
+ *
+ * This is the only door to the GEMM library, and the place where precision lives: a wn_linear knows how its
+ * weights are stored and multiplied, its callers only see f32 rows in and out.
+ *
+ *   wn_linear_create   any worker (see wn_gemm_thread_start); immutable afterwards, shared by threads
+ *   wn_gemm_create     one per worker: the library's handles and the scratchpad
+ *   wn_linear_run      from the worker that owns the wn_gemm; nothing of ours is allocated
+ *
+ * A row of the result depends on that row of x alone, bit for bit: not on `rows`, not on its place. The
+ * tests hold us to it. */
+#ifndef WN_KERNELS_GEMM_H
+#define WN_KERNELS_GEMM_H
+#include <winnow/core.h>
+#include <winnow/model.h>
+
+typedef struct wn_linear wn_linear;
+typedef struct wn_gemm wn_gemm;
+
+typedef enum wn_epilogue { WN_EPILOGUE_BIAS = 0, WN_EPILOGUE_BIAS_GELU } wn_epilogue;
+
+/* Rows are computed in tiles of at most this many; x and y need room for `rows` rounded up to
+ * wn_gemm_padded_rows(rows), and the rows beyond `rows` of y are overwritten with anything. */
+size_t wn_gemm_padded_rows(size_t rows);
+
+/* Sets the GEMM library's own thread team of the calling thread to 1: the parallelism is ours.
+ * Every thread that calls wn_linear_create or wn_linear_run must have done so (wn_pool_create's `start`). */
+void wn_gemm_thread_start(void);
+
+/* weight: [out_features, in_features] row-major (Hugging Face's order); bias [out_features]. Both are
+ * copied (packed). */
+wn_status wn_linear_create(const float *weight, const float *bias, size_t in_features,
+                           size_t out_features, wn_epilogue epilogue, wn_precision precision,
+                           wn_linear **out, wn_error *err);
+void wn_linear_free(wn_linear *linear);
+size_t wn_linear_in(const wn_linear *linear);
+size_t wn_linear_out(const wn_linear *linear);
+/* Bytes of packed weights and bias. */
+size_t wn_linear_bytes(const wn_linear *linear);
+
+/* A worker's handles for running any of linears [n] (NULL entries are passed over). The linears
+ * must outlive it. */
+wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **out, wn_error *err);
+void wn_gemm_free(wn_gemm *gemm);
+
+/* y [rows, out] = act(x [rows, in] W^T + b), rows without gaps, both 64-byte aligned for speed.
+ * False when the library failed (it has no reason to, once the linear was created). */
+bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const float *x, float *y, size_t rows);
+#endif

@@ -1,0 +1,164 @@
+/* test_gemm.c -- prepacked linear layers: values against double, GELU in the epilogue, and the promise the
+ * encoder builds on: a row's bits do not depend on the number of rows or on its place among them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "core/memory.h"
+#include "kernels/gemm.h"
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+static uint64_t state = 2463534242ull;
+static void fill(float *p, size_t n, float range) {
+    for (size_t i = 0; i < n; i++) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        p[i] = range * ((float)(state >> 40) * 0x1p-23f - 1);
+    }
+}
+
+typedef struct layer {
+    size_t in, out;
+    float *weight, *bias;
+    wn_linear *linear;
+    wn_gemm *gemm;
+} layer;
+
+static layer layer_make(size_t in, size_t out, wn_epilogue epilogue) {
+    layer l = {.in = in, .out = out};
+    wn_error err;
+    wn_gemm_thread_start();
+    l.weight = wn_malloc_aligned(in * out * sizeof(float));
+    l.bias = wn_malloc_aligned(out * sizeof(float));
+    fill(l.weight, in * out, 0.1f);
+    fill(l.bias, out, 1);
+    if (wn_linear_create(l.weight, l.bias, in, out, epilogue, WN_F32, &l.linear, &err) != WN_OK)
+        fail_msg("%s", err.message);
+    const wn_linear *one[] = {NULL, l.linear};
+    assert_int_equal(wn_gemm_create(one, 2, &l.gemm, &err), WN_OK);
+    return l;
+}
+static void layer_release(layer *l) {
+    wn_gemm_free(l->gemm);
+    wn_linear_free(l->linear);
+    wn_free(l->weight);
+    wn_free(l->bias);
+}
+static float *rows_make(size_t rows, size_t width) {
+    float *x = wn_malloc_aligned(wn_gemm_padded_rows(rows) * width * sizeof(float));
+    assert_non_null(x);
+    fill(x, wn_gemm_padded_rows(rows) * width, 1);
+    return x;
+}
+
+static void padded_rows_rounds_up(void **unused) {
+    assert_int_equal(wn_gemm_padded_rows(1), 8);
+    assert_int_equal(wn_gemm_padded_rows(64), 64);
+    assert_int_equal(wn_gemm_padded_rows(65), 72);
+}
+
+/* Tolerance: the bound of an f32 sum of K products, loosely: eps x sqrt(K) x sum of magnitudes. GELU
+ * adds oneDNN's approximation of erf, absolute 1e-6. */
+static void linear_check(size_t in, size_t out, size_t rows, wn_epilogue epilogue) {
+    layer l = layer_make(in, out, epilogue);
+    float *x = rows_make(rows, in), *y = rows_make(rows, out);
+    assert_true(wn_linear_run(l.linear, l.gemm, x, y, rows));
+    for (size_t r = 0; r < rows; r++)
+        for (size_t o = 0; o < out; o++) {
+            double want = (double)l.bias[o], magnitude = fabs(want);
+            for (size_t i = 0; i < in; i++) {
+                double product = (double)x[r * in + i] * (double)l.weight[o * in + i];
+                want += product;
+                magnitude += fabs(product);
+            }
+            if (epilogue == WN_EPILOGUE_BIAS_GELU) want = want / 2 * (1 + erf(want / sqrt(2)));
+            double tolerance = (double)FLT_EPSILON * sqrt((double)in) * magnitude + 1e-6;
+            assert_true(fabs((double)y[r * out + o] - want) <= tolerance);
+        }
+    wn_free(x), wn_free(y);
+    layer_release(&l);
+}
+static void linear_shapes_match_double(void **unused) {
+    linear_check(384, 1152, 9, WN_EPILOGUE_BIAS);
+    linear_check(384, 1536, 17, WN_EPILOGUE_BIAS_GELU);
+    linear_check(1536, 384, 64, WN_EPILOGUE_BIAS);
+    linear_check(32, 96, 100, WN_EPILOGUE_BIAS);
+    linear_check(37, 51, 3, WN_EPILOGUE_BIAS_GELU);
+    linear_check(64, 1, 5, WN_EPILOGUE_BIAS);
+}
+
+static void same_bits(size_t in, size_t out, wn_epilogue epilogue) {
+    enum { ROWS = 143 };
+    layer l = layer_make(in, out, epilogue);
+    float *x = rows_make(ROWS, in), *y = rows_make(ROWS, out);
+    float *xs = rows_make(ROWS, in), *ys = rows_make(ROWS, out);
+    assert_true(wn_linear_run(l.linear, l.gemm, x, y, ROWS));
+    static const size_t counts[] = {1, 5, 8, 9, 16, 23, 31, 40, 64, 65, 100, 127, 128};
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+        for (size_t from = 0; from + counts[c] <= ROWS; from += 13) {
+            fill(xs, wn_gemm_padded_rows(ROWS) * in, 100); /* other neighbours */
+            memcpy(xs, x + from * in, counts[c] * in * sizeof *x);
+            assert_true(wn_linear_run(l.linear, l.gemm, xs, ys, counts[c]));
+            assert_memory_equal(ys, y + from * out, counts[c] * out * sizeof *y);
+        }
+    wn_free(x), wn_free(y), wn_free(xs), wn_free(ys);
+    layer_release(&l);
+}
+static void linear_row_has_same_bits_in_any_place(void **unused) {
+    same_bits(384, 1152, WN_EPILOGUE_BIAS);
+    same_bits(384, 1536, WN_EPILOGUE_BIAS_GELU);
+    same_bits(1536, 384, WN_EPILOGUE_BIAS);
+    same_bits(1024, 1024, WN_EPILOGUE_BIAS);
+    same_bits(4096, 256, WN_EPILOGUE_BIAS);
+    same_bits(96, 40, WN_EPILOGUE_BIAS_GELU);
+}
+
+static void linear_bad_arguments_are_refused(void **unused) {
+    wn_linear *linear;
+    wn_gemm *gemm;
+    wn_error err;
+    float w[4] = {0}, b[2] = {0};
+    assert_int_equal(wn_linear_create(w, b, 0, 2, WN_EPILOGUE_BIAS, WN_F32, &linear, &err), WN_ERR_ARGUMENT);
+    assert_int_equal(wn_linear_create(w, b, 2, 2, WN_EPILOGUE_BIAS, (wn_precision)77, &linear, &err), WN_ERR_UNSUPPORTED);
+    assert_int_equal(wn_gemm_create(NULL, 0, &gemm, &err), WN_ERR_ARGUMENT);
+}
+
+static void linear_failing_allocation_is_reported(void **unused) {
+    float *w = wn_calloc(64 * 64, sizeof *w), *b = wn_calloc(64, sizeof *b);
+    wn_linear *linear;
+    wn_error err;
+    wn_gemm_thread_start();
+    wn_status st = WN_ERR_MEMORY;
+    for (uint64_t n = 1; st != WN_OK; n++) {
+        wn_gemm *gemm = NULL;
+        wn_memory_fail_at(n, true);
+        st = wn_linear_create(w, b, 64, 64, WN_EPILOGUE_BIAS, WN_F32, &linear, &err);
+        if (st == WN_OK) {
+            const wn_linear *one = linear;
+            st = wn_gemm_create(&one, 1, &gemm, &err);
+            wn_memory_fail_at(0, false);
+            wn_gemm_free(gemm);
+            wn_linear_free(linear);
+        }
+        wn_memory_fail_at(0, false);
+        if (st != WN_OK) assert_int_equal(st, WN_ERR_MEMORY);
+        assert_true(n < 20);
+    }
+    wn_free(w), wn_free(b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(padded_rows_rounds_up),
+        cmocka_unit_test(linear_shapes_match_double),
+        cmocka_unit_test(linear_row_has_same_bits_in_any_place),
+        cmocka_unit_test(linear_bad_arguments_are_refused),
+        cmocka_unit_test(linear_failing_allocation_is_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
