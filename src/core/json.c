@@ -5,10 +5,10 @@
 
 #include <string.h>
 
-wn_status wn_json_parse(const char *name, const char *text, size_t len, json_t **out,
-                        wn_error *err) {
+static wn_status parse(const char *name, const char *text, size_t len, size_t flags, json_t **out,
+                       wn_error *err) {
     json_error_t why;
-    json_t *root = json_loadb(text, len, JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
+    json_t *root = json_loadb(text, len, JSON_ALLOW_NUL | JSON_DECODE_ANY | flags, &why);
     if (!root) {
         if (json_error_code(&why) == json_error_out_of_memory) return wn_fail_memory(err, len);
         wn_status st = wn_fail_at(err, WN_ERR_FORMAT, name, why.position,
@@ -20,12 +20,25 @@ wn_status wn_json_parse(const char *name, const char *text, size_t len, json_t *
     return WN_OK;
 }
 
-wn_status wn_json_load(const char *path, size_t limit, json_t **out, wn_error *err) {
+static wn_status load(const char *path, size_t limit, size_t flags, json_t **out, wn_error *err) {
     wn_buf text = {0};
     wn_status st = wn_file_read(path, limit, &text, err);
-    if (st == WN_OK) st = wn_json_parse(path, text.data, text.len, out, err);
+    if (st == WN_OK) st = parse(path, text.data, text.len, flags, out, err);
     wn_buf_release(&text);
     return st;
+}
+
+wn_status wn_json_parse(const char *name, const char *text, size_t len, json_t **out,
+                        wn_error *err) {
+    return parse(name, text, len, 0, out, err);
+}
+
+wn_status wn_json_load(const char *path, size_t limit, json_t **out, wn_error *err) {
+    return load(path, limit, 0, out, err);
+}
+
+wn_status wn_json_load_wide(const char *path, size_t limit, json_t **out, wn_error *err) {
+    return load(path, limit, JSON_DECODE_INT_AS_REAL, out, err);
 }
 
 static wn_status wrong(wn_error *err, const char *name, const char *key, const char *want) {

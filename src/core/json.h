@@ -7,6 +7,9 @@
 
 /* The caller owns *out (json_decref). `name` is only for messages. */
 wn_status wn_json_load(const char *path, size_t limit, json_t **out, wn_error *err);
+/* The same, but every number becomes a real, so that an integer too large for 64 bits is no error:
+ * Python's json writes int(1e30) out in full (tokenizer_config.json's model_max_length). */
+wn_status wn_json_load_wide(const char *path, size_t limit, json_t **out, wn_error *err);
 wn_status wn_json_parse(const char *name, const char *text, size_t len, json_t **out, wn_error *err);
 
 /* Members of an object. An absent or null member leaves *out as it is (so set the

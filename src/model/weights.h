@@ -5,12 +5,20 @@
 #include "core/hash.h"
 #include <winnow/core.h>
 
-typedef enum wn_dtype { WN_DTYPE_F32 = 0, WN_DTYPE_F16, WN_DTYPE_BF16, WN_DTYPE_I64 } wn_dtype;
+/* OTHER: well formed, but not a type of weights we compute with (dtype_name says which). */
+typedef enum wn_dtype {
+    WN_DTYPE_F32 = 0,
+    WN_DTYPE_F16,
+    WN_DTYPE_BF16,
+    WN_DTYPE_I64,
+    WN_DTYPE_OTHER
+} wn_dtype;
 
 /* A borrowed view; data may be unaligned (safetensors promises no alignment). */
 typedef struct wn_tensor {
     const char *name;      /* "encoder.layer.0.attention.self.query.weight": prefix "bert."/"roberta." stripped */
     wn_dtype dtype;
+    const char *dtype_name; /* "F16", "I8", ...: static */
     int rank;              /* 0 to 4 */
     int64_t shape[4];      /* as stored */
     bool transposed;       /* ONNX MatMul weights lie [in, out]; Hugging Face linears are [out, in] */
