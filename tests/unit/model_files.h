@@ -28,6 +28,7 @@ static inline void scratch_write(const scratch *s, const char *name, const void 
         mkdir(path, 0755);
     }
     snprintf(path, sizeof path, "%s/%s", s->dir, name);
+    unlink(path); /* truncating instead makes ext4 flush the old file: 2 ms a write */
     FILE *f = fopen(path, "wb");
     if (!f || fwrite(bytes, 1, len, f) != len || fclose(f) != 0) abort();
 }
