@@ -40,6 +40,7 @@ typedef enum wn_document_kind {
 typedef struct wn_document {
     wn_document_kind kind;
     const char *source;   /* path as given (folder joined with '/'), "-", or the corpus's _id */
+    const char *origin;   /* the corpus file as given, of a corpus line; "" for files and "-" */
     const char *title;    /* corpus title; Markdown: front matter's title, else first heading; else "" */
     const char *metadata; /* JSON object, keys sorted: front matter (or the corpus's metadata), and for
                            * files "filename". "source" and "title" are not repeated here. */
@@ -49,7 +50,7 @@ typedef struct wn_document {
     size_t body_begin;    /* passages are cut from text[body_begin, text.len): after BOM and
                            * front matter */
     wn_hash hash;         /* of kind, title, metadata, body_begin and text: equal means nothing
-                           * changed that the index keeps. The source is not in it. */
+                           * changed that the index keeps. Source and origin are not in it. */
     const struct wn_markdown *markdown; /* headings (text/markdown.h); NULL unless MARKDOWN */
 } wn_document;
 
