@@ -49,13 +49,6 @@
 
 #include <string.h>
 
-/* Weak until the tokenizers have landed beside this file: without a wn_tokenizer nobody can
- * ask for WN_UNIT_TOKENS, so they are never called. */
-#pragma weak wn_encoding_create
-#pragma weak wn_encoding_free
-#pragma weak wn_encoding_length
-#pragma weak wn_tokenizer_encode_raw
-
 struct wn_chunks {
     wn_chunk_span *spans;
     size_t count, cap;
@@ -285,7 +278,7 @@ wn_status wn_split_text(wn_str text, const wn_split_options *options, wn_chunks 
     st = WN_OK;
 fail:
     wn_free(sp.win.pieces);
-    if (sp.encoding) wn_encoding_free(sp.encoding);
+    wn_encoding_free(sp.encoding);
     wn_chunks_free(sp.chunks);
     return st;
 }
