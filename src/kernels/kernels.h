@@ -20,7 +20,7 @@ typedef struct wn_kernels {
     /* y = (x - mean) / sqrt(var + eps) * gamma + beta over each of rows [rows, n]; y may be x */
     void (*layer_norm_f32)(const float *x, const float *gamma, const float *beta, float eps,
                            float *y, size_t rows, size_t n);
-    /* layer norm of x + residual into y; y may be x */
+    /* layer norm of x + residual into y; y may be x or residual */
     void (*add_layer_norm_f32)(const float *x, const float *residual, const float *gamma,
                                const float *beta, float eps, float *y, size_t rows, size_t n);
     /* Scaled dot-product attention of one head over one sequence of n tokens, no mask (no padding):
