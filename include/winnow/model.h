@@ -79,6 +79,7 @@ WN_API wn_status wn_bi_encoder_create(const wn_model *model, int threads, wn_bi_
                                       wn_error *err);
 WN_API void wn_bi_encoder_free(wn_bi_encoder *encoder);
 WN_API size_t wn_bi_encoder_dim(const wn_bi_encoder *encoder);
+WN_API const wn_model *wn_bi_encoder_model(const wn_bi_encoder *encoder); /* borrowed */
 /* Embeddings of n texts into out [n, dim] (row-major, caller's memory), pooled and normalised
  * as the model's files say, with the role's prompt put in front. fits [n] may be NULL. */
 WN_API wn_status wn_bi_encoder_embed(wn_bi_encoder *encoder, const wn_str *texts, size_t n,
@@ -111,6 +112,7 @@ typedef struct wn_pair_score {
 WN_API wn_status wn_cross_encoder_create(const wn_model *model, int threads, wn_cross_encoder **out,
                                          wn_error *err);
 WN_API void wn_cross_encoder_free(wn_cross_encoder *encoder);
+WN_API const wn_model *wn_cross_encoder_model(const wn_cross_encoder *encoder); /* borrowed */
 WN_API wn_status wn_cross_encoder_score(wn_cross_encoder *encoder, wn_str query, wn_str document,
                                         float *score, wn_error *err);
 /* out [n], in the order of documents. batch_size 0 means 32; it changes memory, not scores. */

@@ -27,7 +27,7 @@ typedef struct wn_search_options {
     const wn_filter *filters;
     size_t nfilters;
     wn_length_policy length_policy;
-    size_t batch_size;       /* 0: 32 */
+    size_t batch_size;       /* pairs a forward pass; 0: a good default. Never changes scores */
 } wn_search_options;
 WN_API wn_search_options wn_search_options_default(void);
 
@@ -35,8 +35,8 @@ WN_API wn_search_options wn_search_options_default(void);
 typedef struct wn_searcher wn_searcher;
 /* bi NULL: only BM25 as first stage. cross NULL: no reranking. WN_ERR_MISMATCH when the
  * index was made by another bi-encoder than `bi`. */
-WN_API wn_status wn_searcher_create(wn_index *index, wn_bi_encoder *bi, const wn_model *bi_model,
-                                    wn_cross_encoder *cross, wn_searcher **out, wn_error *err);
+WN_API wn_status wn_searcher_create(wn_index *index, wn_bi_encoder *bi, wn_cross_encoder *cross,
+                                    wn_searcher **out, wn_error *err);
 WN_API void wn_searcher_free(wn_searcher *searcher);
 
 /* One result. Ranks count from 1. Scores that were not computed are NaN, ranks 0. */

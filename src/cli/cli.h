@@ -1,0 +1,120 @@
+/* cli.h -- what the commands share. The command line sees winnow.h alone, never an inner header.
+ *
+ * A command is `int cmd_NAME(int argc, char **argv)`: argv[0] is the command's name, the result is
+ * the exit code: 0 done, 1 failed, 2 used wrongly. */
+#ifndef WN_CLI_CLI_H
+#define WN_CLI_CLI_H
+#include <jansson.h>
+#include <stdio.h>
+#include <winnow.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+int cmd_tokenize(int argc, char **argv);
+int cmd_embed(int argc, char **argv);
+int cmd_score(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
+int cmd_index(int argc, char **argv);
+int cmd_search(int argc, char **argv);
+int cmd_model(int argc, char **argv);
+
+/* ---- options.c: a table of options over getopt_long ------------------------ */
+
+typedef enum {
+    OPT_FLAG,   /* bool: set to true */
+    OPT_UNFLAG, /* bool: set to false */
+    OPT_STRING, /* const char * */
+    OPT_SIZE,   /* size_t, from `lo` up */
+    OPT_INT,    /* int, from `lo` up */
+    OPT_FLOAT,  /* float; *seen is set when not NULL */
+    OPT_CHOICE, /* int: position in `choices` */
+    OPT_LIST    /* cli_list: may be given again */
+} option_kind;
+
+typedef struct cli_list {
+    const char **items;
+    size_t count, cap;
+} cli_list;
+
+typedef struct cli_option {
+    const char *name; /* without the dashes */
+    char letter;      /* or 0 */
+    option_kind kind;
+    void *target;
+    const char *arg;  /* what the help calls the value */
+    const char *help;
+    long lo;
+    bool *seen;
+    const char *const *choices; /* NULL-terminated */
+} cli_option;
+
+typedef struct cli_command {
+    const char *usage; /* "search INDEX [QUERY] [options]" */
+    const char *about; /* one paragraph */
+    const cli_option *options;
+    size_t noptions;
+} cli_command;
+
+/* Parses argv; the operands are left in *operands. Returns -1 to go on, else the exit code
+ * (0 after --help, 2 after a wrong option, already told). */
+int cli_parse(const cli_command *command, int argc, char **argv, cli_list *operands);
+void cli_list_release(cli_list *list);
+/* "winnow NAME: message" on standard error; EXIT_USAGE. */
+int cli_usage_error(const cli_command *command, const char *fmt, ...) WN_PRINTF(2, 3);
+/* The library's error on standard error; EXIT_USAGE for a wrong argument, else EXIT_FAILED. */
+int cli_fail(const wn_error *err);
+int cli_fail_memory(void);
+
+extern const char *const LENGTH_POLICIES[]; /* in the order of wn_length_policy */
+
+/* ---- input.c: lines and JSON lines from files or standard input ------------- */
+
+typedef struct cli_lines cli_lines;
+/* files empty: standard input; "-" is standard input too. */
+cli_lines *cli_lines_open(const cli_list *files);
+/* The next line without its newline; NULL at the end or on failure (see cli_lines_failed).
+ * Borrowed until the next call. Never gives an empty line. */
+const char *cli_lines_next(cli_lines *lines, size_t *len);
+/* The next line as a JSON object; the caller owns it. NULL as above. */
+json_t *cli_lines_next_object(cli_lines *lines);
+/* A member that must be a string; NULL after telling file and line. */
+const char *cli_lines_string(cli_lines *lines, const json_t *object, const char *key, size_t *len);
+bool cli_lines_failed(const cli_lines *lines);
+void cli_lines_close(cli_lines *lines);
+
+/* ---- output.c --------------------------------------------------------------- */
+
+bool cli_color(FILE *stream);           /* a terminal, and NO_COLOR is not set */
+int cli_width(FILE *stream);            /* columns of the terminal, else 100 */
+/* At most `columns` wide, white space folded, "…" where cut. */
+void cli_print_snippet(FILE *stream, const char *text, size_t len, int columns);
+/* Padded to `columns`; cut when longer. */
+void cli_print_cell(FILE *stream, const char *text, int columns);
+void cli_print_change(FILE *stream, int change, bool color); /* "▲3", "▼2", "=" in 5 columns */
+void cli_print_json(FILE *stream, json_t *object);           /* one line; takes the reference */
+json_t *cli_json_real(double value);                         /* null for NaN */
+/* Flushes standard output; EXIT_FAILED with a message when something could not be written. */
+int cli_finish_output(void);
+
+/* ---- models.c ----------------------------------------------------------------- */
+
+extern const char *const DEFAULT_EMBEDDERS[]; /* NULL-terminated, best first */
+extern const char *const DEFAULT_RERANKERS[];
+/* Opens `name`, or the first of `defaults` that the cache has. */
+wn_status cli_model_open(const char *name, const char *const *defaults, size_t max_length,
+                         wn_model **out, wn_error *err);
+
+/* ---- progress.c ---------------------------------------------------------------- */
+
+/* A wn_progress_fn that draws a bar with rate and time left on a terminal's standard error
+ * and stops the work on SIGINT. */
+typedef struct cli_progress {
+    const char *stage;
+    double started, drawn;
+    bool enabled, visible;
+    const char *unit;
+} cli_progress;
+void cli_progress_start(cli_progress *progress, bool quiet);
+bool cli_progress_update(void *ctx, const char *stage, uint64_t done, uint64_t total);
+void cli_progress_end(cli_progress *progress);
+#endif

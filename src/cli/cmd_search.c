@@ -1,0 +1,288 @@
+/* cmd_search.c -- searches an index in two stages; queries from the command line or, one a line, from standard input. */
+#include "cli.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_TSV };
+static const char *const FORMATS[] = {"table", "json", "tsv", NULL};
+static const char *const FIRST_STAGES[] = {"dense", "bm25", "hybrid", NULL};
+
+typedef struct {
+    wn_index *index;
+    wn_model *bi_model, *cross_model;
+    wn_bi_encoder *bi;
+    wn_cross_encoder *cross;
+    wn_searcher *searcher;
+    wn_search_options options;
+    int format;
+    bool header_printed;
+} search_job;
+
+static json_t *metadata_json(const wn_passage *passage) {
+    json_t *metadata = json_loads(passage->metadata && *passage->metadata ? passage->metadata : "{}",
+                                  JSON_ALLOW_NUL, NULL);
+    if (!json_is_object(metadata)) {
+        json_decref(metadata);
+        metadata = json_object();
+    }
+    json_object_set_new(metadata, "source", json_string(passage->source));
+    json_object_set_new(metadata, "title", json_string(passage->title));
+    json_object_set_new(metadata, "heading_path", json_string(passage->heading_path));
+    json_object_set_new(metadata, "begin", json_integer((json_int_t)passage->begin));
+    json_object_set_new(metadata, "end", json_integer((json_int_t)passage->end));
+    json_object_set_new(metadata, "passage", json_integer((json_int_t)passage->ordinal));
+    return metadata;
+}
+
+static json_t *rank_json(uint32_t rank) {
+    return rank ? json_integer((json_int_t)rank) : json_null();
+}
+
+static json_t *result_json(const wn_result *r, bool reranked) {
+    json_t *o = json_object();
+    json_object_set_new(o, "document", json_string(r->passage->source));
+    json_object_set_new(o, "content",
+                        json_stringn(r->passage->content, r->passage->content_length));
+    json_object_set_new(o, "metadata", metadata_json(r->passage));
+    json_object_set_new(o, "final_rank", rank_json(r->final_rank));
+    json_object_set_new(o, "rerank_score", cli_json_real(r->rerank_score));
+    json_object_set_new(o, "rerank_logit", cli_json_real(r->rerank_logit));
+    json_object_set_new(o, "bi_encoder_score", cli_json_real(r->bi_encoder_score));
+    json_object_set_new(o, "bi_encoder_rank", rank_json(r->bi_encoder_rank));
+    json_object_set_new(o, "first_stage_score", cli_json_real(r->first_stage_score));
+    json_object_set_new(o, "first_stage_rank", rank_json(r->first_stage_rank));
+    json_object_set_new(o, "bm25_score", cli_json_real(r->bm25_score));
+    json_object_set_new(o, "rank_change", json_integer(r->rank_change));
+    if (reranked) {
+        json_object_set_new(o, "tokens_seen", json_integer(r->fit.tokens_seen));
+        json_object_set_new(o, "tokens_dropped", json_integer(r->fit.tokens_dropped));
+        json_object_set_new(o, "query_tokens_dropped", json_integer(r->fit.query_dropped));
+        json_object_set_new(o, "window", json_pack("[I, I]", (json_int_t)r->fit.window_begin,
+                                                   (json_int_t)r->fit.window_end));
+    }
+    return o;
+}
+
+static void print_json(const search_job *job, const char *query, const wn_answer *answer) {
+    wn_answer_info info = wn_answer_describe(answer);
+    json_t *results = json_array();
+    for (size_t i = 0; i < wn_answer_count(answer); i++)
+        json_array_append_new(results, result_json(wn_answer_result(answer, i), info.reranked > 0));
+    cli_print_json(
+        stdout,
+        json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "query", query,
+                  "first_stage", FIRST_STAGES[info.first_stage], "embedder",
+                  job->bi_model ? json_string(wn_model_describe(job->bi_model).name) : json_null(),
+                  "reranker",
+                  info.reranked ? json_string(wn_model_describe(job->cross_model).name) : json_null(),
+                  "candidates", (json_int_t)info.candidates, "reranked", (json_int_t)info.reranked,
+                  "truncated", (json_int_t)info.truncated, "query_tokens_dropped",
+                  (json_int_t)info.query_tokens_dropped, "stage1_time_ms",
+                  cli_json_real(info.stage1_time_ms), "stage2_time_ms",
+                  cli_json_real(info.stage2_time_ms), "results", results));
+}
+
+static void print_tsv(search_job *job, const char *query, const wn_answer *answer) {
+    if (!job->header_printed)
+        puts("query\tfinal_rank\tfirst_stage_rank\trank_change\trerank_score\tbi_encoder_score\t"
+             "bi_encoder_rank\tdocument\tpassage\tcontent");
+    job->header_printed = true;
+    for (size_t i = 0; i < wn_answer_count(answer); i++) {
+        const wn_result *r = wn_answer_result(answer, i);
+        cli_print_snippet(stdout, query, strlen(query), 1 << 20);
+        printf("\t%u\t%u\t%d\t%.9g\t%.9g\t%u\t", r->final_rank, r->first_stage_rank, r->rank_change,
+               r->rerank_score, r->bi_encoder_score, r->bi_encoder_rank);
+        cli_print_snippet(stdout, r->passage->source, strlen(r->passage->source), 1 << 20);
+        printf("\t%u\t", r->passage->ordinal);
+        cli_print_snippet(stdout, r->passage->content, r->passage->content_length, 1 << 20);
+        putchar('\n');
+    }
+}
+
+static void print_row(const wn_result *r, bool reranked, bool color, int width) {
+    printf("%5u %6u  ", r->final_rank, r->first_stage_rank);
+    cli_print_change(stdout, r->rank_change, color);
+    if (reranked) printf("  %8.4f", r->rerank_score);
+    else printf("  %8s", "-");
+    if (isnan(r->bi_encoder_score)) printf("  %10s  ", "-");
+    else printf("  %10.4f  ", r->bi_encoder_score);
+    const char *slash = strrchr(r->passage->source, '/');
+    cli_print_cell(stdout, slash ? slash + 1 : r->passage->source, 24);
+    printf("  ");
+    int room = width - 68;
+    if (room < 24) room = 24;
+    cli_print_snippet(stdout, r->passage->content, r->passage->content_length, room);
+    if (reranked && r->fit.tokens_dropped)
+        printf(" [read %u of %u tokens]", r->fit.tokens_seen,
+               r->fit.tokens_seen + r->fit.tokens_dropped);
+    putchar('\n');
+}
+
+static void print_table(const search_job *job, const char *query, const wn_answer *answer) {
+    wn_answer_info info = wn_answer_describe(answer);
+    bool color = cli_color(stdout);
+    const char *bold = color ? "\x1b[1m" : "", *plain = color ? "\x1b[0m" : "";
+    printf("%s%s%s\n", bold, query, plain);
+    if (!wn_answer_count(answer)) {
+        puts("nothing found\n");
+        return;
+    }
+    printf("%safter before change    rerank  bi-encoder  %-24s  passage%s\n", bold, "document",
+           plain);
+    for (size_t i = 0; i < wn_answer_count(answer); i++)
+        print_row(wn_answer_result(answer, i), info.reranked > 0, color, cli_width(stdout));
+    printf("stage 1 (%s): %zu candidates in %.1f ms", FIRST_STAGES[info.first_stage],
+           info.candidates, info.stage1_time_ms);
+    if (info.reranked)
+        printf("; stage 2 (%s): %zu reranked in %.1f ms", wn_model_describe(job->cross_model).name,
+               info.reranked, info.stage2_time_ms);
+    putchar('\n');
+    if (info.truncated)
+        printf("%zu candidates were cut to the reranker's length (--max-length-policy windows reads all)\n",
+               info.truncated);
+    if (info.query_tokens_dropped)
+        printf("the query was cut: %u tokens were not read\n", info.query_tokens_dropped);
+    putchar('\n');
+}
+
+static int search_one(search_job *job, const char *query, size_t len) {
+    wn_error err;
+    wn_answer *answer = NULL;
+    if (wn_search(job->searcher, (wn_str){query, len}, &job->options, &answer, &err) != WN_OK)
+        return cli_fail(&err);
+    if (job->format == FORMAT_JSON) print_json(job, query, answer);
+    else if (job->format == FORMAT_TSV) print_tsv(job, query, answer);
+    else print_table(job, query, answer);
+    wn_answer_free(answer);
+    return cli_finish_output();
+}
+
+static int search_lines(search_job *job) {
+    cli_list none = {0};
+    cli_lines *lines = cli_lines_open(&none);
+    if (!lines) return EXIT_FAILED;
+    int code = EXIT_DONE;
+    size_t len;
+    for (const char *query; code == EXIT_DONE && (query = cli_lines_next(lines, &len));)
+        code = search_one(job, query, len);
+    if (cli_lines_failed(lines)) code = EXIT_FAILED;
+    cli_lines_close(lines);
+    return code;
+}
+
+/* The index says which bi-encoder made it: by its name in the cache, else by where it lay. */
+static wn_status open_embedder(search_job *job, const char *name, wn_error *err) {
+    wn_index_info info;
+    wn_status st = wn_index_describe(job->index, &info, err);
+    if (st != WN_OK) return st;
+    if (!*info.model_name) {
+        if (job->options.first_stage == WN_FIRST_BM25) return WN_OK;
+        fprintf(stderr, "winnow: the index has no embeddings; searching with --first-stage bm25\n");
+        job->options.first_stage = WN_FIRST_BM25;
+        return WN_OK;
+    }
+    char *path = NULL;
+    st = wn_model_path(name ? name : info.model_name, &path, err);
+    if (st == WN_ERR_NOT_FOUND && !name) st = wn_model_path(info.model_path, &path, err);
+    if (st == WN_OK) st = cli_model_open(path, NULL, 0, &job->bi_model, err);
+    wn_string_free(path);
+    return st;
+}
+
+static wn_status open_all(search_job *job, const char *path, const char *embedder,
+                          const char *reranker, int threads, wn_error *err) {
+    wn_status st = wn_index_open(path, &job->index, err);
+    /* An index of one model refuses another by hash, before any time is spent on encoding. */
+    if (st == WN_OK) st = open_embedder(job, embedder, err);
+    if (st == WN_OK && job->bi_model) st = wn_index_check_model(job->index, job->bi_model, err);
+    if (st == WN_OK && job->bi_model)
+        st = wn_bi_encoder_create(job->bi_model, threads, &job->bi, err);
+    if (st == WN_OK && job->options.rerank)
+        st = cli_model_open(reranker, DEFAULT_RERANKERS, 0, &job->cross_model, err);
+    if (st == WN_OK && job->options.rerank)
+        st = wn_cross_encoder_create(job->cross_model, threads, &job->cross, err);
+    if (st == WN_OK)
+        st = wn_searcher_create(job->index, job->bi, job->cross, &job->searcher, err);
+    return st;
+}
+
+static void close_all(search_job *job) {
+    wn_searcher_free(job->searcher);
+    wn_cross_encoder_free(job->cross);
+    wn_bi_encoder_free(job->bi);
+    wn_model_close(job->cross_model);
+    wn_model_close(job->bi_model);
+    wn_index_close(job->index);
+}
+
+/* "key=value" pieces become filters; the copies live as long as the process. */
+static int parse_filters(const cli_command *command, const cli_list *where, wn_filter *filters) {
+    for (size_t i = 0; i < where->count; i++) {
+        const char *equals = strchr(where->items[i], '=');
+        if (!equals || equals == where->items[i])
+            return cli_usage_error(command, "--where wants KEY=VALUE, not \"%s\"", where->items[i]);
+        char *key = strdup(where->items[i]);
+        if (!key) return cli_fail_memory();
+        key[equals - where->items[i]] = 0;
+        filters[i] = (wn_filter){key, equals + 1};
+    }
+    return -1;
+}
+
+int cmd_search(int argc, char **argv) {
+    const char *embedder = NULL, *reranker = NULL;
+    int threads = 0, policy = 0, first_stage = 0;
+    cli_list operands = {0}, where = {0};
+    wn_filter *filters = NULL;
+    search_job job = {.options = wn_search_options_default()};
+    wn_search_options *o = &job.options;
+    const cli_option options[] = {
+        {"k", 'k', OPT_SIZE, &o->k, "N", "results (5)", 1},
+        {"first-stage-k", 'n', OPT_SIZE, &o->first_stage_k, "N", "candidates to rerank (50)", 1},
+        {"first-stage", 's', OPT_CHOICE, &first_stage, NULL, "how candidates are found",
+         .choices = FIRST_STAGES},
+        {"no-rerank", 0, OPT_UNFLAG, &o->rerank, NULL, "stop after the first stage"},
+        {"min-score", 0, OPT_FLOAT, &o->min_score, "X", "keep results scoring at least X",
+         .seen = &o->has_min_score},
+        {"where", 'w', OPT_LIST, &where, "KEY=VALUE", "filter on metadata; VALUE* is a prefix"},
+        {"max-length-policy", 0, OPT_CHOICE, &policy, NULL, "over-long passages",
+         .choices = LENGTH_POLICIES},
+        {"format", 'f', OPT_CHOICE, &job.format, NULL, "how to print", .choices = FORMATS},
+        {"embedder", 'e', OPT_STRING, &embedder, "M", "bi-encoder (default: the index's)"},
+        {"reranker", 'r', OPT_STRING, &reranker, "M", "cross-encoder: directory or cache name"},
+        {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
+    };
+    const cli_command command = {
+        "search INDEX [QUERY] [options]",
+        "Recalls candidates from the index, reranks them with the cross-encoder and shows what\n"
+        "changed. Without QUERY, queries are read from standard input, one a line.",
+        options, sizeof options / sizeof *options};
+    wn_error err;
+    int code = cli_parse(&command, argc, argv, &operands);
+    if (code < 0 && (operands.count < 1 || operands.count > 2))
+        code = cli_usage_error(&command, "give an index and at most one query");
+    if (code < 0) {
+        filters = calloc(where.count + 1, sizeof *filters);
+        code = filters ? parse_filters(&command, &where, filters) : cli_fail_memory();
+    }
+    if (code < 0) {
+        o->filters = filters;
+        o->nfilters = where.count;
+        o->length_policy = (wn_length_policy)policy;
+        o->first_stage = (wn_first_stage)first_stage;
+        if (open_all(&job, operands.items[0], embedder, reranker, threads, &err) != WN_OK)
+            code = cli_fail(&err);
+        else if (operands.count == 2)
+            code = search_one(&job, operands.items[1], strlen(operands.items[1]));
+        else
+            code = search_lines(&job);
+    }
+    close_all(&job);
+    for (size_t i = 0; filters && i < where.count; i++) free((void *)(uintptr_t)filters[i].key);
+    free(filters);
+    cli_list_release(&where);
+    cli_list_release(&operands);
+    return code;
+}
