@@ -356,7 +356,8 @@ wn_status wn_weights_read(const wn_weights *weights, const char *name, int64_t r
     const wn_weights_entry *entry = find(weights, name);
     const char *path = weights->nfiles ? weights->files[entry ? entry->file : 0].path : "weights";
     if (!entry)
-        return wn_fail(err, WN_ERR_NOT_FOUND, "%s: tensor \"%.200s\" is missing", path, name);
+        return wn_fail(err, WN_ERR_NOT_FOUND, "%s: tensor \"%.200s\" is missing%s", path, name,
+                       weights->hint);
     const wn_tensor *t = &entry->tensor;
     if (!shape_fits(t, rows, cols)) return wrong_shape(t, path, rows, cols, err);
     if (t->dtype != WN_DTYPE_F32 && t->dtype != WN_DTYPE_F16 && t->dtype != WN_DTYPE_BF16)

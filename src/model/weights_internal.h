@@ -27,6 +27,7 @@ struct wn_weights {
     wn_weights_entry *entries; /* sorted by name once open */
     size_t n, cap;
     wn_hasher *hasher; /* made at open so that hashing cannot fail; NULL once used */
+    char hint[160];    /* put behind "is missing": what the loader could not make out */
     pthread_mutex_t lock;
     bool hashed;
     wn_hash hash;
