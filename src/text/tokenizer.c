@@ -4,6 +4,7 @@
  * marked chunks -> subwords -> (encoding.c) truncation and template. */
 #include "core/error.h"
 #include "core/utf8.h"
+#include "text/charsmap.h"
 #include "text/tokenizer_cache.h"
 #include "text/tokenizer_impl.h"
 #include "text/unicode.h"
@@ -38,6 +39,16 @@ static void prepare_ascii(wn_tokenizer *t) {
     }
 }
 
+/* CR may join a LF after it, so it is never plain. */
+static void prepare_charsmap(wn_tokenizer *t) {
+    wn_str unused;
+    for (int c = 0; c < 128; c++) {
+        char byte = (char)c;
+        t->charsmap_plain[c] = c != '\r' && !wn_charsmap_find(&t->image, &byte, 1, &unused);
+    }
+    memset(t->charsmap_plain + 128, 0, 128);
+}
+
 wn_status wn_tokenizer_from_image(const char *name, const void *data, size_t size, wn_tokenizer *t,
                                   wn_error *err) {
     WN_TRY(wn_image_open(name, data, size, &t->image, err));
@@ -45,6 +56,7 @@ wn_status wn_tokenizer_from_image(const char *name, const void *data, size_t siz
     first_bytes(t->image.added_raw, t->raw_first, &t->has_raw);
     first_bytes(t->image.added_norm, t->norm_first, &t->has_norm);
     prepare_ascii(t);
+    prepare_charsmap(t);
     t->special_single = t->special_pair = 0;
     for (size_t i = 0; i < t->image.single_count; i++) t->special_single += t->image.single[i].id >= 0;
     for (size_t i = 0; i < t->image.pair_count; i++) t->special_pair += t->image.pair[i].id >= 0;
@@ -109,43 +121,48 @@ const char *wn_tokenizer_token(const wn_tokenizer *t, int32_t id) {
 
 /* ---- encoding ------------------------------------------------------------ */
 
-/* Text between added tokens that match normalised text. */
-static wn_status subwords(const wn_tokenizer *t, const wn_span_text *in, bool normalize,
-                          wn_encoding *e, wn_error *err) {
-    if (!in->len) return WN_OK;
-    return wn_bert_words(t, in, normalize, e, err);
-}
-
 wn_status wn_tokenizer_normalize(const wn_tokenizer *t, const wn_span_text *in, wn_encoding *e,
                                  wn_span_text *out, wn_error *err) {
-    return wn_bert_normalize(t, in, e, out, err);
+    if (t->image.head->model == WN_MODEL_WORDPIECE) return wn_bert_normalize(t, in, e, out, err);
+    return wn_unigram_normalize(t, in, e, out, err);
 }
 
-static void emit_added(wn_encoding *e, const wn_added_match *m, const wn_span_text *in) {
+/* Normalised text between added tokens. */
+static wn_status subwords(const wn_tokenizer *t, const wn_span_text *in, bool at_start,
+                          wn_encoding *e, wn_error *err) {
+    if (t->image.head->model == WN_MODEL_WORDPIECE) return wn_bert_words(t, in, false, e, err);
+    return wn_unigram_pieces(t, in, at_start, e, err);
+}
+
+static wn_status emit_added(wn_encoding *e, const wn_added_match *m, const wn_span_text *in,
+                            wn_error *err) {
+    WN_TRY(wn_encoding_reserve(e, 1, err));
     wn_encoding_emit(e, m->id, wn_origin_begin(in, m->begin), wn_origin_end(in, m->end - 1));
+    return WN_OK;
 }
 
-/* Text between added tokens that match the source text. */
-static wn_status segment(const wn_tokenizer *t, const wn_span_text *in, wn_encoding *e,
-                         wn_error *err) {
+/* Source text between added tokens. */
+static wn_status segment(const wn_tokenizer *t, const wn_span_text *in, bool at_start,
+                         wn_encoding *e, wn_error *err) {
     if (!in->len) return WN_OK;
-    if (!t->has_norm) return subwords(t, in, true, e, err);
+    if (t->image.head->model == WN_MODEL_WORDPIECE && !t->has_norm)
+        return wn_bert_words(t, in, true, e, err); /* both steps in one pass */
     wn_span_text norm;
     WN_TRY(wn_tokenizer_normalize(t, in, e, &norm, err));
+    if (!t->has_norm) return subwords(t, &norm, at_start, e, err);
     size_t pos = 0, done = 0;
     wn_added_match m;
     while (wn_added_next(t, true, norm.text, norm.len, &pos, done, &m)) {
         if (done < m.begin) {
             wn_span_text part = wn_span_slice(&norm, done, m.begin);
-            WN_TRY(subwords(t, &part, false, e, err));
+            WN_TRY(subwords(t, &part, at_start && done == 0, e, err));
         }
-        WN_TRY(wn_encoding_reserve(e, 1, err));
-        emit_added(e, &m, &norm);
+        WN_TRY(emit_added(e, &m, &norm, err));
         done = m.end;
     }
     if (done >= norm.len) return WN_OK;
     wn_span_text rest = wn_span_slice(&norm, done, norm.len);
-    return subwords(t, &rest, false, e, err);
+    return subwords(t, &rest, at_start && done == 0, e, err);
 }
 
 /* Invalid bytes become U+FFFD; origins are kept when somebody wants offsets. */
@@ -181,28 +198,29 @@ static wn_status sanitize(wn_str text, wn_encoding *e, wn_span_text *out, wn_err
 static wn_status encode_one(const wn_tokenizer *t, wn_str text, wn_encoding *e, wn_error *err) {
     wn_span_text in;
     WN_TRY(sanitize(text, e, &in, err));
-    if (!t->has_raw) return segment(t, &in, e, err);
+    if (!t->has_raw) return segment(t, &in, true, e, err);
     size_t pos = 0, done = 0;
     wn_added_match m;
     while (wn_added_next(t, false, in.text, in.len, &pos, done, &m)) {
         if (done < m.begin) {
             wn_span_text part = wn_span_slice(&in, done, m.begin);
-            WN_TRY(segment(t, &part, e, err));
+            WN_TRY(segment(t, &part, done == 0, e, err));
         }
-        WN_TRY(wn_encoding_reserve(e, 1, err));
-        emit_added(e, &m, &in);
+        WN_TRY(emit_added(e, &m, &in, err));
         done = m.end;
     }
     if (done >= in.len) return WN_OK;
     wn_span_text rest = wn_span_slice(&in, done, in.len);
-    return segment(t, &rest, e, err);
+    return segment(t, &rest, done == 0, e, err);
 }
 
 wn_status wn_tokenizer_encode(const wn_tokenizer *t, wn_str text, const wn_str *pair,
                               size_t max_length, wn_truncation truncation, wn_encoding *e,
                               wn_error *err) {
     e->raw_len = 0;
-    e->track = false;
+    /* Whether a word lies at the very start of the source is asked of its origin. */
+    e->track = (t->image.head->flags & WN_TF_META_FIRST) && (t->image.head->flags & WN_TF_WHITESPACE_SPLIT);
+    WN_TRY(wn_encoding_reserve(e, 1, err)); /* the offsets' room may lag behind the ids' */
     WN_TRY(encode_one(t, text, e, err));
     size_t na = e->raw_len;
     if (pair) WN_TRY(encode_one(t, *pair, e, err));

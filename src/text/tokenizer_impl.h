@@ -20,6 +20,7 @@ struct wn_tokenizer {
     } ascii[2];            /* BERT: [0] while normalising, [1] over normalised text */
     uint8_t raw_first[256], norm_first[256]; /* bytes that can begin an added token */
     bool has_raw, has_norm;
+    uint8_t charsmap_plain[256]; /* Unigram: ASCII bytes the charsmap leaves alone */
     size_t special_single, special_pair;
 };
 
@@ -110,8 +111,9 @@ wn_status wn_wordpiece_word(const wn_tokenizer *t, wn_encoding *e, wn_error *err
 /* unigram.c: the same two halves for Unigram. */
 wn_status wn_unigram_normalize(const wn_tokenizer *t, const wn_span_text *in, wn_encoding *e,
                                wn_span_text *out, wn_error *err);
-wn_status wn_unigram_pieces(const wn_tokenizer *t, const wn_span_text *in, wn_encoding *e,
-                            wn_error *err);
+/* at_start: nothing of the source lies before this text (Metaspace's scheme "first"). */
+wn_status wn_unigram_pieces(const wn_tokenizer *t, const wn_span_text *in, bool at_start,
+                            wn_encoding *e, wn_error *err);
 
 /* added_tokens.c: the next added token at or after *pos in text (valid UTF-8).
  * Returns false when there is none. [begin, end) includes stripped white space;

@@ -117,6 +117,46 @@ static wn_status read_wordpiece(wn_compiler *c, const json_t *model) {
                                   &head->continuation_len);
 }
 
+static wn_status read_unigram(wn_compiler *c, const json_t *model) {
+    wn_image_header *head = &c->parts.head;
+    const json_t *vocab = json_object_get(model, "vocab");
+    bool byte_fallback = false;
+    int64_t unk = -1;
+    if (!json_is_array(vocab))
+        return wn_fail(c->err, WN_ERR_FORMAT, "%s: Unigram's \"vocab\" must be an array", c->path);
+    WN_TRY(wn_json_bool(model, c->path, "byte_fallback", &byte_fallback, c->err));
+    if (byte_fallback)
+        return wn_fail(c->err, WN_ERR_UNSUPPORTED, "%s: Unigram with byte_fallback is not supported",
+                       c->path);
+    size_t n = json_array_size(vocab);
+    double lowest = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *entry = json_array_get(vocab, i), *text = json_array_get(entry, 0);
+        const json_t *score = json_array_get(entry, 1);
+        double value = json_number_value(score);
+        if (json_array_size(entry) != 2 || !json_is_string(text) || !json_is_number(score) ||
+            !isfinite(value))
+            return wn_fail(c->err, WN_ERR_FORMAT, "%s: vocabulary entry %zu is not [text, score]",
+                           c->path, i);
+        WN_TRY(set_token(c, (int64_t)i, (wn_str){json_string_value(text), json_string_length(text)}));
+        WN_TRY(wn_buf_append(&c->parts.section[WN_SEC_SCORES], &value, sizeof value, c->err));
+        if (value < lowest) lowest = value;
+    }
+    c->model_size = n;
+    WN_TRY(wn_json_int(model, c->path, "unk_id", 0, WN_IMAGE_MAX_VOCAB, &unk, c->err));
+    if (unk < 0)
+        return wn_fail(c->err, WN_ERR_UNSUPPORTED, "%s: Unigram without an unk_id is not supported",
+                       c->path);
+    if ((size_t)unk >= n)
+        return wn_fail(c->err, WN_ERR_FORMAT, "%s: unk_id %lld is not in the vocabulary", c->path,
+                       (long long)unk);
+    head->model = WN_MODEL_UNIGRAM;
+    head->unk_id = (uint32_t)unk;
+    head->unk_score = lowest - 10.0; /* sentencepiece's kUnkPenalty */
+    head->continuation = WN_TRIE_NONE;
+    return build_trie(c);
+}
+
 static wn_status read_model(wn_compiler *c) {
     const json_t *model = json_object_get(c->root, "model");
     const char *type = NULL;
@@ -128,6 +168,7 @@ static wn_status read_model(wn_compiler *c) {
         else type = json_is_array(json_object_get(model, "vocab")) ? "Unigram" : "WordPiece";
     }
     if (!strcmp(type, "WordPiece")) return read_wordpiece(c, model);
+    if (!strcmp(type, "Unigram")) return read_unigram(c, model);
     return wn_component_refuse(c, "model", type);
 }
 

@@ -14,18 +14,22 @@
 
 #define BERT WN_SOURCE_ROOT "/models/reranker-minilm-l6-v0"
 
-static wn_tokenizer *bert;
+#define XLMR WN_SOURCE_ROOT "/tests/golden/tokenizers/small-xlmr"
+
+static wn_tokenizer *bert, *xlmr;
 
 static wn_str str(const char *s) { return (wn_str){s, strlen(s)}; }
 
-static int open_bert(void **state) {
+static int open_both(void **state) {
     wn_error err = {0};
-    if (wn_tokenizer_open(BERT, &bert, &err) == WN_OK) return 0;
+    if (wn_tokenizer_open(BERT, &bert, &err) == WN_OK && wn_tokenizer_open(XLMR, &xlmr, &err) == WN_OK)
+        return 0;
     fprintf(stderr, "%s\n", err.message);
     return -1;
 }
-static int close_bert(void **state) {
+static int close_both(void **state) {
     wn_tokenizer_close(bert);
+    wn_tokenizer_close(xlmr);
     return 0;
 }
 
@@ -51,6 +55,20 @@ static void bert_known_texts_give_reference_ids(void **state) {
     IDS(bert, str(""), NULL, 0, 0, 101, 102);
 }
 
+static void xlmr_known_texts_give_reference_ids(void **state) {
+    IDS(xlmr, str("Hello, World!"), NULL, 0, 0, 0, 1029, 624, 42, 7, 121, 609, 3650, 3, 2);
+    IDS(xlmr, str("Der Zug  fährt <mask> ab"), NULL, 0, 0, 0, 107, 81, 1108, 1322, 316, 834, 39, 3705,
+        1324, 2);
+    IDS(xlmr, str("Ｆｕｌｌ"), NULL, 0, 0, 0, 230, 3049, 2);
+    IDS(xlmr, str(""), NULL, 0, 0, 0, 2);
+    IDS(xlmr, str(" "), NULL, 0, 0, 0, 5, 2);
+    IDS(xlmr, str("搜索系统"), NULL, 0, 0, 0, 5, 1656, 768, 1667, 1668, 2);
+    IDS(xlmr, str("oooo"), NULL, 0, 0, 0, 417, 42, 42, 42, 2);      /* a tie of equal sums */
+    IDS(xlmr, str("\xF0\x9F\xA4\xA6\xF0\x9F\x8F\xBC"), NULL, 0, 0, 0, 5, 3, 2); /* one unknown, not two */
+    wn_str b = str("d e");
+    IDS(xlmr, str("a b c"), &b, 0, 0, 0, 10, 293, 188, 2, 2, 154, 380, 2);
+}
+
 static void invalid_bytes_become_one_replacement_each(void **state) {
     wn_str bad = {"a\xE2\x82" "b\xFF", 5};
     /* U+FFFD is dropped by clean_text, so the letters meet. */
@@ -71,8 +89,9 @@ static void pair_has_template_and_type_ids(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bert_known_texts_give_reference_ids),
+        cmocka_unit_test(xlmr_known_texts_give_reference_ids),
         cmocka_unit_test(invalid_bytes_become_one_replacement_each),
         cmocka_unit_test(pair_has_template_and_type_ids),
     };
-    return cmocka_run_group_tests(tests, open_bert, close_bert);
+    return cmocka_run_group_tests(tests, open_both, close_both);
 }
