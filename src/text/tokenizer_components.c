@@ -276,7 +276,7 @@ static wn_status pair_id(wn_compiler *c, const json_t *post, const char *key, in
 
 /* cls A sep, and cls A sep B sep (BERT) or cls A sep sep B sep (RoBERTa, all of type 0). */
 static wn_status fixed_template(wn_compiler *c, const json_t *post, bool roberta) {
-    int64_t cls, sep, second = roberta ? 0 : 1;
+    int64_t cls = 0, sep = 0, second = roberta ? 0 : 1;
     WN_TRY(pair_id(c, post, "cls", &cls));
     WN_TRY(pair_id(c, post, "sep", &sep));
     for (int pair = 0; pair < 2; pair++) {
