@@ -41,9 +41,10 @@ typedef struct wn_document {
     wn_document_kind kind;
     const char *source;   /* path as given (folder joined with '/'), "-", or the corpus's _id */
     const char *origin;   /* the corpus file as given, of a corpus line; "" for files and "-" */
-    const char *title;    /* corpus title; Markdown: front matter's title, else first heading; else "" */
-    const char *metadata; /* JSON object, keys sorted: front matter (or the corpus's metadata), and for
-                           * files "filename". "source" and "title" are not repeated here. */
+    const char *title;    /* corpus title; Markdown: the first heading, if of level 1, else front matter's
+                           * title, else the first heading; else "" */
+    const char *metadata; /* JSON object, compact, keys sorted: front matter and "filename" of a file;
+                           * "metadata" of a corpus line, and its members beyond BEIR's four; {} for "-" */
     wn_str text;          /* the whole file, BOM and front matter included: offsets into it are
                            * offsets in the file. Corpus: the text member (the title, when text
                            * is empty). Always valid UTF-8; may hold NULs. */

@@ -46,6 +46,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/utf8.h"
+#include "text/white_space.h"
 
 #include <string.h>
 
@@ -87,31 +88,6 @@ wn_split_options wn_split_options_default(void) {
                               .chunk_overlap = 100, .unit = WN_UNIT_CHARACTERS};
 }
 
-/* ---- White space, as Python's str.strip() --------------------------------- */
-
-/* Length of the white space character at s[0..len), 0 if there is none. str.isspace() is the
- * bidirectional types WS, B, S and category Zs: 29 characters, listed here by their bytes. */
-static size_t space_at(const char *s, size_t len) {
-    const unsigned char *u = (const unsigned char *)s;
-    if (len == 0) return 0;
-    if (u[0] < 0x80) return (u[0] >= 0x09 && u[0] <= 0x0D) || (u[0] >= 0x1C && u[0] <= 0x20);
-    if (len >= 2 && u[0] == 0xC2) return (u[1] == 0x85 || u[1] == 0xA0) ? 2 : 0; /* NEL, NBSP */
-    if (len < 3) return 0;
-    uint32_t cp = (uint32_t)(u[0] & 0x0F) << 12 | (uint32_t)(u[1] & 0x3F) << 6 | (u[2] & 0x3F);
-    if ((u[0] & 0xF0) != 0xE0 || (u[1] & 0xC0) != 0x80 || (u[2] & 0xC0) != 0x80) return 0;
-    bool space = cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200A) || cp == 0x2028 || cp == 0x2029 ||
-                 cp == 0x202F || cp == 0x205F || cp == 0x3000;
-    return space ? 3 : 0;
-}
-
-/* The same for the character that ends at s[len]. A lead byte followed by its continuation bytes
- * is a character whatever stands before it, so looking back needs no state. */
-static size_t space_before(const char *s, size_t len) {
-    for (size_t n = 1; n <= 3 && n <= len; n++)
-        if (space_at(s + len - n, n) == n) return n;
-    return 0;
-}
-
 /* ---- Chunks ---------------------------------------------------------------- */
 
 static wn_status chunk_push(splitter *sp, size_t begin, size_t end) {
@@ -137,7 +113,7 @@ static wn_status window_emit(splitter *sp) {
     if (win->lead < win->pieces[win->head].begin) win->lead = win->pieces[win->head].begin;
     size_t n;
     while (win->lead < win->end &&
-           (n = space_at(sp->text + win->lead, win->end - win->lead)) != 0)
+           (n = wn_space_at(sp->text + win->lead, win->end - win->lead)) != 0)
         win->lead += n;
     if (win->lead >= win->end) return WN_OK;
     return chunk_push(sp, win->lead, win->trail);
@@ -160,7 +136,7 @@ static wn_status window_append(splitter *sp, size_t begin, size_t end, size_t un
     win->total += units;
     win->end = end;
     size_t last = end, n;
-    while (last > begin && (n = space_before(sp->text + begin, last - begin)) != 0) last -= n;
+    while (last > begin && (n = wn_space_before(sp->text + begin, last - begin)) != 0) last -= n;
     if (last > begin) win->trail = last;
     return WN_OK;
 }
