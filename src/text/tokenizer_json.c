@@ -281,7 +281,7 @@ static wn_status read_added_tokens(wn_compiler *c) {
     if (list && !json_is_null(list) && !json_is_array(list))
         return wn_fail(c->err, WN_ERR_FORMAT, "%s: \"added_tokens\" must be an array", c->path);
     size_t n = json_array_size(list), raw_count = 0, norm_count = 0, next_id = c->model_size;
-    wn_trie_key *keys = wn_calloc(2 * n + 1, sizeof *keys), *norm = keys + n;
+    wn_trie_key *keys = wn_calloc(2 * n + 1, sizeof *keys), *norm = keys ? keys + n : NULL;
     wn_buf pool = {0};
     wn_status st = keys ? WN_OK : wn_fail_memory(c->err, n * sizeof *keys);
     for (size_t i = 0; st == WN_OK && i < n; i++) {

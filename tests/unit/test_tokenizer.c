@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,12 +87,230 @@ static void pair_has_template_and_type_ids(void **state) {
     wn_encoding_free(e);
 }
 
+/* ---- truncation ---------------------------------------------------------- */
+
+/* Kept lengths for two sides of na and nb tokens at max_length 8 (5 left after
+ * BERT's three): the reference's answers. */
+static void truncation_longest_first_follows_the_reference(void **state) {
+    static const struct { size_t na, nb, keep_a, keep_b; } cases[] = {
+        {20, 20, 2, 3}, {21, 20, 3, 2}, {20, 21, 2, 3}, {2, 20, 2, 3}, {20, 2, 3, 2},
+        {1, 20, 1, 4}, {20, 1, 4, 1}, {0, 20, 0, 5}, {3, 3, 2, 3}, {4, 3, 3, 2}, {2, 3, 2, 3},
+        {5, 1, 4, 1}, {6, 0, 5, 0},
+    };
+    int32_t ids[32] = {0};
+    wn_encoding *e = NULL;
+    assert_int_equal(wn_encoding_create(&e, NULL), WN_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(wn_tokenizer_join(bert, ids, cases[i].na, ids, cases[i].nb, true, 8,
+                                           WN_TRUNCATE_LONGEST_FIRST, e, NULL), WN_OK);
+        assert_int_equal(cases[i].na - wn_encoding_dropped_first(e), cases[i].keep_a);
+        assert_int_equal(cases[i].nb - wn_encoding_dropped_second(e), cases[i].keep_b);
+        assert_int_equal(wn_encoding_length(e), cases[i].keep_a + cases[i].keep_b + 3);
+    }
+    wn_encoding_free(e);
+}
+
+static wn_status join(wn_encoding *e, size_t na, size_t nb, bool pair, size_t max, wn_truncation how,
+                      wn_error *err) {
+    static const int32_t ids[64];
+    return wn_tokenizer_join(bert, ids, na, ids, nb, pair, max, how, e, err);
+}
+
+static void truncation_of_one_side_cuts_or_refuses(void **state) {
+    wn_encoding *e = NULL;
+    wn_error err = {0};
+    assert_int_equal(wn_encoding_create(&e, NULL), WN_OK);
+    assert_int_equal(join(e, 10, 3, true, 8, WN_TRUNCATE_ONLY_FIRST, &err), WN_OK);
+    assert_int_equal(wn_encoding_dropped_first(e), 8);
+    assert_int_equal(wn_encoding_dropped_second(e), 0);
+    assert_int_equal(join(e, 3, 10, true, 8, WN_TRUNCATE_ONLY_SECOND, &err), WN_OK);
+    assert_int_equal(wn_encoding_dropped_second(e), 8);
+    /* 5 tokens fit; the other side alone has 5 or more: the reference raises. */
+    assert_int_equal(join(e, 10, 5, true, 8, WN_TRUNCATE_ONLY_FIRST, &err), WN_ERR_ARGUMENT);
+    assert_non_null(strstr(err.message, "first"));
+    assert_int_equal(join(e, 6, 10, true, 8, WN_TRUNCATE_ONLY_SECOND, &err), WN_ERR_ARGUMENT);
+    assert_int_equal(join(e, 10, 0, false, 8, WN_TRUNCATE_ONLY_SECOND, &err), WN_ERR_ARGUMENT);
+    assert_int_equal(join(e, 10, 0, false, 8, WN_TRUNCATE_ONLY_FIRST, &err), WN_OK);
+    wn_encoding_free(e);
+}
+
+static void truncation_without_room_for_specials_is_refused(void **state) {
+    wn_encoding *e = NULL;
+    wn_error err = {0};
+    assert_int_equal(wn_encoding_create(&e, NULL), WN_OK);
+    assert_int_equal(join(e, 10, 10, true, 2, 0, &err), WN_ERR_ARGUMENT);
+    assert_non_null(strstr(err.message, "3 special tokens"));
+    assert_int_equal(join(e, 10, 10, true, 3, 0, &err), WN_OK); /* room for nothing else */
+    assert_int_equal(wn_encoding_length(e), 3);
+    assert_int_equal(join(e, 10, 10, true, 2, WN_TRUNCATE_NONE, &err), WN_OK);
+    assert_int_equal(wn_encoding_length(e), 23);
+    assert_int_equal(join(e, 10, 10, true, 0, 0, &err), WN_OK); /* 0: no limit */
+    assert_int_equal(wn_encoding_length(e), 23);
+    assert_int_equal(wn_tokenizer_special_count(bert, false), 2);
+    assert_int_equal(wn_tokenizer_special_count(bert, true), 3);
+    assert_int_equal(wn_tokenizer_special_count(xlmr, true), 4);
+    wn_encoding_free(e);
+}
+
+static void join_refuses_ids_of_its_own_output(void **state) {
+    wn_encoding *e = NULL;
+    assert_int_equal(wn_encoding_create(&e, NULL), WN_OK);
+    assert_int_equal(wn_tokenizer_encode_raw(bert, str("a b c"), e, NULL), WN_OK);
+    assert_int_equal(wn_tokenizer_join(bert, wn_encoding_ids(e), 3, NULL, 0, false, 0, 0, e, NULL),
+                     WN_ERR_ARGUMENT);
+    wn_encoding_free(e);
+}
+
+/* ---- the two-step form --------------------------------------------------- */
+
+static const char *const hostile[] = {
+    "", " ", "a", "Hello, World!", "tab\tnew\nline\r\nend", "caf\u00e9 cafe\u0301 \u0130 \u1e9e \u03a3\u03c2",
+    "\u200b\u200d\ufeff zero\u200bwidth", "[CLS] [SEP][MASK] <s></s> <mask>  <unk>x",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea \u2764\ufe0f",
+    "\ud55c\uad6d\uc5b4 \u1112\u1161\u11ab", "\uff26\uff35\uff2c\uff2c \uff8a\uff9e \u3000",
+    "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05b8\u05dc\u05d5\u05b9\u05dd", "\u6f22\u5b57\u3068\u304b\u306a mixed\u6f22text",
+    "bad \xff\xc0\xaf \xe2\x82 bytes \xed\xa0\x80", "--------oooooooo........",
+    "supercalifragilisticexpialidocious pneumonoultramicroscopicsilicovolcanoconiosis",
+    "\uff41\u0301\u0323 a\u0323\u0301 \u1d165\u0345\u034f\u0301",
+};
+enum { HOSTILE = sizeof hostile / sizeof *hostile };
+
+static void encode_equals_raw_and_join(void **state) {
+    wn_encoding *raw[2] = {NULL, NULL}, *joined = NULL, *whole = NULL;
+    for (int i = 0; i < 2; i++) assert_int_equal(wn_encoding_create(&raw[i], NULL), WN_OK);
+    assert_int_equal(wn_encoding_create(&joined, NULL), WN_OK);
+    assert_int_equal(wn_encoding_create(&whole, NULL), WN_OK);
+    for (size_t i = 0; i < HOSTILE * HOSTILE * 2; i++) {
+        const wn_tokenizer *t = i % 2 ? xlmr : bert;
+        wn_str a = str(hostile[i / 2 % HOSTILE]), b = str(hostile[i / 2 / HOSTILE]);
+        assert_int_equal(wn_tokenizer_encode_raw(t, a, raw[0], NULL), WN_OK);
+        assert_int_equal(wn_tokenizer_encode_raw(t, b, raw[1], NULL), WN_OK);
+        for (size_t max = 0; max < 24; max += 6) {
+            for (int how = 0; how <= WN_TRUNCATE_NONE; how++) {
+                wn_status sj = wn_tokenizer_join(t, wn_encoding_ids(raw[0]), wn_encoding_length(raw[0]),
+                                                 wn_encoding_ids(raw[1]), wn_encoding_length(raw[1]), true,
+                                                 max, (wn_truncation)how, joined, NULL);
+                wn_status se = wn_tokenizer_encode(t, a, &b, max, (wn_truncation)how, whole, NULL);
+                assert_int_equal(sj, se);
+                if (se != WN_OK) continue;
+                size_t n = wn_encoding_length(whole);
+                assert_int_equal(wn_encoding_length(joined), n);
+                assert_memory_equal(wn_encoding_ids(joined), wn_encoding_ids(whole), n * sizeof(int32_t));
+                assert_memory_equal(wn_encoding_type_ids(joined), wn_encoding_type_ids(whole), n);
+            }
+        }
+    }
+    for (int i = 0; i < 2; i++) wn_encoding_free(raw[i]);
+    wn_encoding_free(joined);
+    wn_encoding_free(whole);
+}
+
+static void offsets_cover_the_source_in_order(void **state) {
+    wn_encoding *e = NULL;
+    assert_int_equal(wn_encoding_create(&e, NULL), WN_OK);
+    for (size_t i = 0; i < HOSTILE * 2; i++) {
+        const char *text = hostile[i / 2];
+        assert_int_equal(wn_tokenizer_encode_raw(i % 2 ? xlmr : bert, str(text), e, NULL), WN_OK);
+        const uint32_t *o = wn_encoding_offsets(e);
+        uint32_t last = 0;
+        assert_non_null(o);
+        for (size_t k = 0; k < wn_encoding_length(e); k++) {
+            assert_true(o[2 * k] <= o[2 * k + 1] && o[2 * k + 1] <= strlen(text));
+            assert_true(o[2 * k] >= last); /* tokens begin in the order of the text */
+            last = o[2 * k];
+        }
+    }
+    wn_encoding_free(e);
+}
+
+static void offsets_point_at_the_source_of_changed_characters(void **state) {
+    /* bytes:              0123 4  5-6  7    8 9-10  11 */
+    const char *text = "CAF\xC3\x89 na\xC3\xAFve \xFF[SEP]x";
+    static const uint32_t bert_offsets[] = {0, 5, 6, 12, 14, 19, 19, 20};
+    wn_encoding *e = NULL;
+    assert_int_equal(wn_encoding_create(&e, NULL), WN_OK);
+    assert_int_equal(wn_tokenizer_encode_raw(bert, str(text), e, NULL), WN_OK);
+    assert_int_equal(wn_encoding_length(e), 4); /* cafe naive [SEP] x */
+    assert_memory_equal(wn_encoding_offsets(e), bert_offsets, sizeof bert_offsets);
+    assert_string_equal(wn_tokenizer_token(bert, wn_encoding_ids(e)[1]), "naive");
+    assert_int_equal(wn_tokenizer_encode(bert, str(text), NULL, 0, 0, e, NULL), WN_OK);
+    assert_null(wn_encoding_offsets(e));
+    wn_encoding_free(e);
+}
+
+static void a_megabyte_without_a_space_is_linear(void **state) {
+    enum { N = 1 << 20 };
+    char *text = malloc(N);
+    wn_encoding *e = NULL;
+    assert_non_null(text);
+    assert_int_equal(wn_encoding_create(&e, NULL), WN_OK);
+    memset(text, 'a', N);
+    assert_int_equal(wn_tokenizer_encode(bert, (wn_str){text, N}, NULL, 0, 0, e, NULL), WN_OK);
+    assert_int_equal(wn_encoding_length(e), 3); /* one unknown token */
+    assert_int_equal(wn_tokenizer_encode(xlmr, (wn_str){text, N}, NULL, 0, 0, e, NULL), WN_OK);
+    assert_true(wn_encoding_length(e) > N / 16);
+    for (size_t i = 0; i < N; i++) text[i] = i % 2 ? '\xAE' : '\xCC'; /* combining marks only */
+    assert_int_equal(wn_tokenizer_encode(bert, (wn_str){text, N}, NULL, 0, 0, e, NULL), WN_OK);
+    assert_int_equal(wn_tokenizer_encode(xlmr, (wn_str){text, N}, NULL, 0, 0, e, NULL), WN_OK);
+    free(text);
+    wn_encoding_free(e);
+}
+
+static void nul_bytes_are_characters(void **state) {
+    IDS(bert, ((wn_str){"a\0b", 3}), NULL, 0, 0, 101, 11113, 102); /* dropped by clean_text */
+}
+
+static void token_text_is_known_in_range_only(void **state) {
+    assert_string_equal(wn_tokenizer_token(bert, 101), "[CLS]");
+    assert_null(wn_tokenizer_token(bert, -1));
+    assert_null(wn_tokenizer_token(bert, (int32_t)wn_tokenizer_vocab_size(bert)));
+    assert_int_equal(wn_tokenizer_vocab_size(bert), 30522);
+}
+
+/* ---- threads ------------------------------------------------------------- */
+
+static void *encode_all(void *arg) {
+    uintptr_t *sum = arg;
+    wn_encoding *e = NULL;
+    if (wn_encoding_create(&e, NULL) != WN_OK) return NULL;
+    for (int round = 0; round < 200; round++) {
+        for (size_t i = 0; i < HOSTILE; i++) {
+            const wn_tokenizer *t = (round + (int)i) % 2 ? bert : xlmr;
+            if (wn_tokenizer_encode(t, str(hostile[i]), NULL, 0, 0, e, NULL) != WN_OK) continue;
+            for (size_t k = 0; k < wn_encoding_length(e); k++)
+                *sum = *sum * 31 + (uintptr_t)wn_encoding_ids(e)[k];
+        }
+    }
+    wn_encoding_free(e);
+    return NULL;
+}
+
+static void threads_share_a_tokenizer(void **state) {
+    pthread_t threads[4];
+    uintptr_t sums[5] = {0};
+    encode_all(&sums[4]);
+    for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, encode_all, &sums[i]), 0);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < 4; i++) assert_int_equal(sums[i], sums[4]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bert_known_texts_give_reference_ids),
         cmocka_unit_test(xlmr_known_texts_give_reference_ids),
         cmocka_unit_test(invalid_bytes_become_one_replacement_each),
         cmocka_unit_test(pair_has_template_and_type_ids),
+        cmocka_unit_test(truncation_longest_first_follows_the_reference),
+        cmocka_unit_test(truncation_of_one_side_cuts_or_refuses),
+        cmocka_unit_test(truncation_without_room_for_specials_is_refused),
+        cmocka_unit_test(join_refuses_ids_of_its_own_output),
+        cmocka_unit_test(encode_equals_raw_and_join),
+        cmocka_unit_test(offsets_cover_the_source_in_order),
+        cmocka_unit_test(offsets_point_at_the_source_of_changed_characters),
+        cmocka_unit_test(a_megabyte_without_a_space_is_linear),
+        cmocka_unit_test(nul_bytes_are_characters),
+        cmocka_unit_test(token_text_is_known_in_range_only),
+        cmocka_unit_test(threads_share_a_tokenizer),
     };
     return cmocka_run_group_tests(tests, open_both, close_both);
 }
