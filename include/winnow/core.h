@@ -63,6 +63,9 @@ WN_API const char *wn_status_name(wn_status status);
 /* "0.1.0": a static string. */
 WN_API const char *wn_version(void);
 
+/* How weights are stored and multiplied. */
+typedef enum wn_precision { WN_F32 = 0 } wn_precision; /* bf16 and int8 will stand here */
+
 /* Called from the thread that made the call, now and then, during long work.
  * Return false to stop: the call then fails with WN_ERR_CANCELLED. */
 typedef bool (*wn_progress_fn)(void *ctx, const char *stage, uint64_t done, uint64_t total);

@@ -19,7 +19,6 @@ typedef struct wn_model wn_model;
 typedef enum wn_model_kind { WN_MODEL_BI_ENCODER = 0, WN_MODEL_CROSS_ENCODER } wn_model_kind;
 typedef enum wn_pooling { WN_POOL_CLS = 0, WN_POOL_MEAN } wn_pooling;
 typedef enum wn_activation { WN_ACT_IDENTITY = 0, WN_ACT_SIGMOID } wn_activation;
-typedef enum wn_precision { WN_F32 = 0 } wn_precision; /* bf16 and int8 will stand here */
 
 /* What to do with input longer than the model reads. */
 typedef enum wn_length_policy {

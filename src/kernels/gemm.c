@@ -13,7 +13,9 @@
  *
  * Same bits in any place. All tiles reduce over K in the same order (the K blocking is chosen from K and the
  * weights' format, which all tiles share), so a row's bits do not depend on the tile. oneDNN does
- * not promise this; test_gemm.c holds it on the machine it runs on.
+ * not promise this, and it holds for its AVX-512 kernel only: held to AVX2 (DNNL_MAX_CPU_ISA) or on
+ * aarch64 the last bits move with a row's place, on aarch64 even with one tile size. test_gemm.c asks
+ * for bits where they can be had and for rounding elsewhere.
  *
  * Threads. Debian's oneDNN runs OpenMP teams. Ours is one task a worker with no barriers between, so each
  * worker sets its team to 1 before it creates or runs primitives (a primitive's blocking depends
