@@ -1,4 +1,4 @@
-/* cmd_model.c -- winnow model list | path NAME | info NAME | pull NAME. */
+/* cmd_model.c -- winnow model list | path NAME | info NAME | import DIR | pull NAME. */
 #include "cli.h"
 
 #include <string.h>
@@ -93,18 +93,29 @@ static int pull(const char *name, const char *revision, bool quiet) {
     return cli_finish_output();
 }
 
+static int import(const char *dir, const char *name) {
+    wn_error err;
+    char *where = NULL;
+    if (wn_model_import(dir, name, &where, &err) != WN_OK) return cli_fail(&err);
+    puts(where);
+    wn_string_free(where);
+    return cli_finish_output();
+}
+
 int cmd_model(int argc, char **argv) {
-    const char *revision = NULL;
+    const char *revision = NULL, *name = NULL;
     bool quiet = false, as_json = false;
     const cli_option options[] = {
         {"revision", 0, OPT_STRING, &revision, "REV", "pull: branch, tag or commit (main)"},
+        {"name", 0, OPT_STRING, &name, "NAME", "import: what to call it (the directory's name)"},
         {"json", 0, OPT_FLAG, &as_json, NULL, "info: as JSON"},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress bar"},
     };
     const cli_command command = {
-        "model list | path NAME | info NAME | pull OWNER/NAME",
+        "model list | path NAME | info NAME | import DIR | pull OWNER/NAME",
         "The cache is $WINNOW_CACHE, else $XDG_CACHE_HOME/winnow, else ~/.cache/winnow. pull takes\n"
-        "models from the Hugging Face hub (HF_ENDPOINT, HF_TOKEN) and goes on where it stopped.",
+        "models from the Hugging Face hub (HF_ENDPOINT, HF_TOKEN) and goes on where it stopped;\n"
+        "import copies a model directory there after opening it to see that it works.",
         options, sizeof options / sizeof *options};
     cli_list operands = {0};
     int code = cli_parse(&command, argc, argv, &operands);
@@ -113,9 +124,10 @@ int cmd_model(int argc, char **argv) {
         const char *what = operands.count > 1 ? operands.items[1] : NULL;
         if (!strcmp(verb, "list") && operands.count == 1) code = list();
         else if (operands.count != 2)
-            code = cli_usage_error(&command, "list, path NAME, info NAME or pull NAME");
+            code = cli_usage_error(&command, "list, path NAME, info NAME, import DIR or pull NAME");
         else if (!strcmp(verb, "path")) code = path(what);
         else if (!strcmp(verb, "info")) code = info(what, as_json);
+        else if (!strcmp(verb, "import")) code = import(what, name);
         else if (!strcmp(verb, "pull")) code = pull(what, revision, quiet);
         else code = cli_usage_error(&command, "\"%s\" is not a thing to do with models", verb);
     }
