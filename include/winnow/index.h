@@ -5,7 +5,8 @@
  *
  * Writing is incremental and atomic by document: kill -9 at any moment leaves the old
  * state or a consistent part of the new one, which the next run completes. Many processes may
- * read while one writes; a second writer gets WN_ERR_BUSY. */
+ * read while one writes; a second writer gets WN_ERR_BUSY. A wn_index belongs to one thread at
+ * a time (open the file once a thread); it sees what other processes commit. */
 #ifndef WINNOW_INDEX_H
 #define WINNOW_INDEX_H
 
@@ -34,6 +35,7 @@ typedef struct wn_index_info {
     bool normalize;
     wn_split_unit unit;
     size_t chunk_size, chunk_overlap;
+    bool stemming;
 } wn_index_info;
 WN_API wn_status wn_index_describe(wn_index *index, wn_index_info *out, wn_error *err);
 /* WN_ERR_MISMATCH with both names when the index was made by another model. */
@@ -44,8 +46,11 @@ WN_API wn_status wn_index_check_model(wn_index *index, const wn_model *model, wn
 typedef struct wn_build_options {
     size_t size;              /* sizeof(wn_build_options) */
     wn_split_options split;   /* default 500 characters, overlap 100 */
-    bool keep_missing;        /* default false: documents whose file vanished are removed */
-    size_t batch_tokens;      /* tokens encoded between commits; 0: a good default */
+    bool keep_missing;        /* default false: documents that the inputs no longer hold are removed
+                               * (a file below a folder given, a line of a corpus given); those of
+                               * inputs not given this time always stay */
+    bool stemming;            /* default true: BM25 compares English word stems (Porter) */
+    size_t batch_tokens;      /* tokens (estimated) encoded between commits; 0: 65536 */
     wn_progress_fn progress;  /* stages "scan", "embed"; units: files, passages */
     void *progress_ctx;
     void (*warning)(void *ctx, const char *message); /* a skipped file and why; may be NULL */
@@ -62,7 +67,9 @@ typedef struct wn_build_stats {
 
 /* Creates or updates the index at `path` from files and folders: folders are walked for .md,
  * .markdown and .txt; a .jsonl file is a BEIR corpus; "-" is standard input (one document).
- * encoder NULL: no embeddings (BM25 only). Sources are the paths as given. */
+ * encoder NULL: no embeddings (BM25 only); a later build with an encoder adds them.
+ * Another model or other split options than the index was made with: WN_ERR_MISMATCH. After an
+ * error (or WN_ERR_CANCELLED) what was committed is kept, and the next build goes on. Sources are the paths as given. */
 WN_API wn_status wn_index_build(const char *path, const char *const *inputs, size_t ninputs,
                                 wn_bi_encoder *encoder, const wn_model *model,
                                 const wn_build_options *options, wn_build_stats *stats,
@@ -82,7 +89,8 @@ typedef struct wn_filter {
 } wn_filter;
 
 /* Exact cosine over all embeddings: hits [k] filled with the *count best, by score
- * descending, ties by passage id ascending. query [dim], normalised as the model does. */
+ * descending, ties by passage id ascending. query [dim], as the model gives it: where it does
+ * not normalise, this does (passages were divided by their norm when they were stored). */
 WN_API wn_status wn_index_search_dense(wn_index *index, const float *query, size_t k,
                                        const wn_filter *filters, size_t nfilters, wn_hit *hits,
                                        size_t *count, wn_error *err);
@@ -105,6 +113,9 @@ typedef struct wn_passage {
     const char *metadata;     /* JSON object: front matter and what else the source gave */
     const char *content;      /* NUL-terminated; content_length counts bytes */
     size_t content_length;
+    const char *input;        /* what the models read: content, and before it the title of a corpus
+                               * line, whose text does not hold it (BEIR's convention) */
+    size_t input_length;
     uint64_t begin, end;      /* bytes of the document */
     uint32_t ordinal;         /* passage number within its document, from 0 */
 } wn_passage;
