@@ -5,8 +5,8 @@
 
 Prints "PASSED FAILED SKIPPED" and writes to REPORT what a reader of CI wants to see: the lines in
 which parity tests say how much they compared and the largest difference, every skipped case by
-name, and the output of what failed. A cmocka program counts by its cases, any other program as one
-case; a program that dies counts as a failure whatever its cases said before. meson counts
+name, and the output of what failed. A cmocka or unittest program counts by its cases, any other program
+as one case; a program that dies counts as a failure whatever its cases said before. meson counts
 programs only, which would hide a skipped case: that is why this script exists. Standard library
 only, since meson brings the interpreter."""
 import json
@@ -14,6 +14,7 @@ import re
 import sys
 
 CASES = re.compile(r"^\[  (PASSED |SKIPPED|FAILED )\s*\] (\d+) test\(s\)", re.M)
+UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(?:OK|FAILED)(?: \((.*)\))?$", re.M)
 SKIPPED = re.compile(r"^\[  SKIPPED \] (\w+)$", re.M)
 WORTH_SHOWING = re.compile(r"parity|largest|compared|SKIPPED:", re.I)
 
@@ -23,6 +24,13 @@ def count(test, report):
     tally = {"PASSED": 0, "FAILED": 0, "SKIPPED": 0}
     for word, number in CASES.findall(text):
         tally[word.strip()] += int(number)
+    for number, rest in UNITTEST.findall(text):  # Python's: "FAILED (failures=1, skipped=2)"
+        said = dict(re.findall(r"(\w+)=(\d+)", rest))
+        skipped = int(said.get("skipped", 0))
+        failed = int(said.get("failures", 0)) + int(said.get("errors", 0))
+        tally["SKIPPED"] += skipped
+        tally["FAILED"] += failed
+        tally["PASSED"] += max(int(number) - skipped - failed, 0)
     result = test["result"]
     if not any(tally.values()):
         tally["PASSED" if result == "OK" else "SKIPPED" if result == "SKIP" else "FAILED"] = 1
