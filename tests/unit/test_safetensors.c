@@ -113,6 +113,7 @@ static void safetensors_old_and_wrapped_names_are_normalised(void **state) {
         {"bert.embeddings.LayerNorm.gamma", "embeddings.LayerNorm.weight"},
         {"roberta.embeddings.LayerNorm.beta", "embeddings.LayerNorm.bias"},
         {"0.auto_model.pooler.dense.weight", "pooler.dense.weight"},
+        {"0.model.pooler.dense.weight", "pooler.dense.weight"},
         {"model.bert.pooler.dense.bias", "pooler.dense.bias"},
         {"classifier.out_proj.weight", "classifier.out_proj.weight"},
         {"gamma", "gamma"},
@@ -301,6 +302,11 @@ static void directory_without_weights_says_what_was_looked_for(void **state) {
     assert_non_null(strstr(err.message, "no such model directory"));
 }
 
+static void git_lfs_pointer_is_named_as_such(void **state) {
+    scratch_text(&dir, "model.safetensors", "version https://git-lfs.example/spec/v1\noid sha256:0\nsize 9\n");
+    expect_refused(WN_ERR_FORMAT, "a Git LFS pointer");
+}
+
 /* ---- hostile bytes and failing memory ------------------------------------------ */
 
 static const char sample[] =
@@ -424,6 +430,7 @@ int main(void) {
         CASE(index_two_shards_are_one_model),
         CASE(index_bad_maps_are_refused),
         CASE(directory_without_weights_says_what_was_looked_for),
+        CASE(git_lfs_pointer_is_named_as_such),
         CASE(safetensors_truncated_anywhere_is_refused),
         CASE(safetensors_every_bit_flip_of_the_header_is_safe),
         CASE(open_any_failing_allocation_is_reported_and_leaks_nothing),
