@@ -325,22 +325,28 @@ static void convert(wn_dtype dtype, const unsigned char *data, float *out, size_
     }
 }
 
-/* Stored [cols, rows] -> out [rows, cols], a strip of stored rows at a time: 64 stored rows are
- * converted into a buffer that stays in the cache, then written out in runs of 64 floats. */
-enum { STRIP_ROWS = 64, STRIP_COLS = 64 };
+/* Stored [cols, rows] -> out [rows, cols] by tiles: 16 stored rows of 64 are converted into a buffer,
+ * then written out as 64 runs of 16 floats, a cache line each. The length of a run is a constant
+ * but at the edge, so that it is unrolled: 1.0 ns an element, 3.2 with 64 x 64 tiles and a loop. */
+enum { TILE_RUN = 16, TILE_ROWS = 64 };
 
 static void convert_transposed(wn_dtype dtype, const unsigned char *data, float *out, size_t rows,
                                size_t cols) {
-    float strip[STRIP_ROWS][STRIP_COLS];
+    float tile[TILE_RUN][TILE_ROWS];
     size_t item = dtype == WN_DTYPE_F32 ? 4 : 2;
-    for (size_t c0 = 0; c0 < cols; c0 += STRIP_ROWS) {
-        size_t nc = cols - c0 < STRIP_ROWS ? cols - c0 : STRIP_ROWS;
-        for (size_t r0 = 0; r0 < rows; r0 += STRIP_COLS) {
-            size_t nr = rows - r0 < STRIP_COLS ? rows - r0 : STRIP_COLS;
+    for (size_t c0 = 0; c0 < cols; c0 += TILE_RUN) {
+        size_t nc = cols - c0 < TILE_RUN ? cols - c0 : TILE_RUN;
+        for (size_t r0 = 0; r0 < rows; r0 += TILE_ROWS) {
+            size_t nr = rows - r0 < TILE_ROWS ? rows - r0 : TILE_ROWS;
             for (size_t c = 0; c < nc; c++)
-                convert(dtype, data + ((c0 + c) * rows + r0) * item, strip[c], nr);
-            for (size_t r = 0; r < nr; r++)
-                for (size_t c = 0; c < nc; c++) out[(r0 + r) * cols + c0 + c] = strip[c][r];
+                convert(dtype, data + ((c0 + c) * rows + r0) * item, tile[c], nr);
+            for (size_t r = 0; r < nr; r++) {
+                float *run = out + (r0 + r) * cols + c0;
+                if (nc == TILE_RUN)
+                    for (size_t c = 0; c < TILE_RUN; c++) run[c] = tile[c][r];
+                else
+                    for (size_t c = 0; c < nc; c++) run[c] = tile[c][r];
+            }
         }
     }
 }
