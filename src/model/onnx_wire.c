@@ -87,7 +87,7 @@ wn_status wn_pb_ints(const wn_pb *pb, const wn_pb_field *field, int64_t *out, si
         return WN_OK;
     }
     wn_pb packed = {0};
-    uint64_t value;
+    uint64_t value = 0;
     WN_TRY(wn_pb_enter(pb, field, &packed, err));
     while (packed.p < packed.end) {
         WN_TRY(varint(&packed, &value, err));

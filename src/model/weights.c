@@ -7,8 +7,8 @@
  *
  * wn_weights_read converts to f32 on the way out, with the kernel table where the data lies at an even
  * address, as it nearly always does. safetensors promises no alignment, though: a header of odd length
- * puts every tensor at an odd address, and then the plain loops here do it (22.7 million halves:
- * 60 ms against 15).
+ * puts every tensor at an odd address, and then the plain loops here do it (22.7 million halves: 24 ms
+ * of processor time, 5.5 with AVX-512 kernels).
  *
  * The hash is over the files, not the tensors: two files with the same tensors in another order
  * are another model as far as an index is concerned. That refuses a little too often (an index
