@@ -1,4 +1,8 @@
-/* gemm.c -- wn_linear over oneDNN 2.6's matmul.
+/* gemm.c -- wn_linear over oneDNN 2.6's matmul, or over our own kernel where that is slow.
+ *
+ * oneDNN computes f32 by "brgemm", at the hardware's limit, where there is AVX-512. Its other products
+ * (AVX2, Debian's aarch64) give a row other last bits by the number of rows beside it or its place. There
+ * kernels.h's linear_f32 runs over panels of our own, and nothing below applies.
  *
  * Weights: the primitive is asked for with `any` weights format, answers with the blocking it likes
  * (here 16x64 panels, its AVX-512 "brgemm"), and the weights are reordered into that once. Bias and
@@ -13,9 +17,8 @@
  *
  * Same bits in any place. All tiles reduce over K in the same order (the K blocking is chosen from K and the
  * weights' format, which all tiles share), so a row's bits do not depend on the tile. oneDNN does
- * not promise this, and it holds for its AVX-512 kernel only: held to AVX2 (DNNL_MAX_CPU_ISA) or on
- * aarch64 the last bits move with a row's place, on aarch64 even with one tile size. test_gemm.c asks
- * for bits where they can be had and for rounding elsewhere.
+ * not promise this; it holds for brgemm alone, which is why nothing else of oneDNN's is used, and
+ * test_gemm.c asks for it.
  *
  * Threads. Debian's oneDNN runs OpenMP teams. Ours is one task a worker with no barriers between, so each
  * worker sets its team to 1 before it creates or runs primitives (a primitive's blocking depends
@@ -25,8 +28,10 @@
  * Allocation: dnnl_primitive_execute builds a map of its 5 arguments, a few hundred bytes freed before it
  * returns, once a tile of 64 rows. Nothing of ours is allocated, nothing is kept. */
 #include "kernels/gemm.h"
+#include "core/cpu.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "kernels/kernels.h"
 
 #include <dlfcn.h>
 #include <dnnl.h>
@@ -38,7 +43,9 @@ static const size_t tile_rows[NTILES] = {64, 32, 16, 8};
 
 struct wn_linear {
     size_t in, out;
-    void *weights;         /* packed as weights_md says */
+    const wn_kernels *kernels; /* set: weights are its panels, and oneDNN has no part in this */
+    bool gelu;
+    void *weights;         /* packed as the tiles want it */
     float *bias;           /* [out] */
     size_t bytes, scratch; /* packed bytes; scratchpad of the neediest tile */
     dnnl_memory_t weights_memory, bias_memory;
@@ -122,6 +129,12 @@ fail:
     return st;
 }
 
+static bool is_brgemm(const_dnnl_primitive_desc_t pd) {
+    const char *name = NULL;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success && name &&
+           !strncmp(name, "brg", 3);
+}
+
 /* The primitive for one tile. weights: `any` for the first, then the format that one chose. */
 static wn_status tile_create(wn_linear *linear, int tile, dnnl_memory_desc_t *weights,
                              dnnl_primitive_attr_t attr, wn_error *err) {
@@ -130,6 +143,10 @@ static wn_status tile_create(wn_linear *linear, int tile, dnnl_memory_desc_t *we
     dnnl_matmul_desc_t desc;
     WN_TRY(describe(linear, tile_rows[tile], weights, &desc, err));
     DNNL_TRY(dnnl_primitive_desc_create(&pd, &desc, attr, engine, NULL), "matmul");
+    if (!is_brgemm(pd)) {
+        st = WN_ERR_UNSUPPORTED; /* the caller takes our own kernel */
+        goto fail;
+    }
     const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     size_t bytes = scratch ? dnnl_memory_desc_get_size(scratch) : 0;
     if (bytes > linear->scratch) linear->scratch = bytes;
@@ -202,37 +219,58 @@ static wn_status bias_create(wn_linear *linear, const float *bias, wn_error *err
     if (!linear->bias) return wn_fail_memory(err, bytes);
     memcpy(linear->bias, bias, bytes);
     linear->bytes += bytes;
+    if (linear->kernels) return WN_OK;
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&md, 2, dims, dnnl_f32, dnnl_ab), "descriptor");
     DNNL_TRY(dnnl_memory_create(&linear->bias_memory, &md, engine, linear->bias), "memory");
 fail:
     return st;
 }
 
+/* Through oneDNN. WN_ERR_UNSUPPORTED, without a message, where it has nothing that we want. */
+static wn_status onednn_create(wn_linear *linear, const float *weight, wn_epilogue epilogue, wn_error *err) {
+    wn_status st;
+    dnnl_memory_desc_t weights;
+    dnnl_dims_t dims = {(dnnl_dim_t)linear->in, (dnnl_dim_t)linear->out};
+    if (!(wn_cpu_flags() & WN_CPU_AVX512)) return WN_ERR_UNSUPPORTED;
+    WN_TRY(engine_get(err));
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&weights, 2, dims, dnnl_f32, dnnl_format_tag_any), "descriptor");
+    WN_TRY(tiles_create(linear, epilogue, &weights, err));
+    return pack(linear, weight, &weights, err);
+fail:
+    return st;
+}
+
+static wn_status panels_create(wn_linear *linear, const float *weight, wn_error *err) {
+    linear->kernels = wn_kernels_get();
+    size_t floats = wn_panels_size(linear->kernels, linear->in, linear->out);
+    if (wn_mul_overflows(floats, sizeof(float), &linear->bytes)) return wn_fail_memory(err, SIZE_MAX);
+    linear->weights = wn_malloc_aligned(linear->bytes);
+    if (!linear->weights) return wn_fail_memory(err, linear->bytes);
+    wn_panels_pack(linear->kernels, weight, linear->in, linear->out, linear->weights);
+    return WN_OK;
+}
+
 wn_status wn_linear_create(const float *weight, const float *bias, size_t in_features,
                            size_t out_features, wn_epilogue epilogue, wn_precision precision,
                            wn_linear **out, wn_error *err) {
-    wn_status st;
-    wn_linear *linear = NULL;
-    dnnl_memory_desc_t weights;
-    dnnl_dims_t dims = {(dnnl_dim_t)in_features, (dnnl_dim_t)out_features};
     if (precision != WN_F32)
         return wn_fail(err, WN_ERR_UNSUPPORTED, "precision %d is not known", (int)precision);
     if (!in_features || !out_features || in_features > INT32_MAX || out_features > INT32_MAX)
         return wn_fail(err, WN_ERR_ARGUMENT, "a %zu x %zu layer is out of range", in_features, out_features);
-    WN_TRY(engine_get(err));
-    linear = wn_calloc(1, sizeof *linear);
+    wn_linear *linear = wn_calloc(1, sizeof *linear);
     if (!linear) return wn_fail_memory(err, sizeof *linear);
     linear->in = in_features;
     linear->out = out_features;
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(&weights, 2, dims, dnnl_f32, dnnl_format_tag_any), "descriptor");
-    WN_TRY_GOTO(tiles_create(linear, epilogue, &weights, err));
-    WN_TRY_GOTO(pack(linear, weight, &weights, err));
-    WN_TRY_GOTO(bias_create(linear, bias, err));
+    linear->gelu = epilogue == WN_EPILOGUE_BIAS_GELU;
+    wn_status st = onednn_create(linear, weight, epilogue, err);
+    if (st == WN_ERR_UNSUPPORTED) st = panels_create(linear, weight, err);
+    if (st == WN_OK) st = bias_create(linear, bias, err);
+    if (st != WN_OK) {
+        wn_linear_free(linear);
+        return st;
+    }
     *out = linear;
     return WN_OK;
-fail:
-    wn_linear_free(linear);
-    return st;
 }
 
 void wn_linear_free(wn_linear *linear) {
@@ -259,7 +297,7 @@ static width_memory *width_find(const wn_gemm *gemm, size_t width) {
 /* Memory objects whose addresses wn_linear_run fills in; there is room for one more width. */
 static wn_status width_add(wn_gemm *gemm, const wn_linear *linear, size_t width, wn_error *err) {
     wn_status st = WN_OK;
-    if (width_find(gemm, width)) return WN_OK;
+    if (linear->kernels || width_find(gemm, width)) return WN_OK;
     width_memory *entry = &gemm->widths[gemm->nwidths++];
     entry->width = width;
     for (int i = 0; i < NTILES; i++) {
@@ -333,6 +371,11 @@ void wn_gemm_free(wn_gemm *gemm) {
 }
 
 bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const float *x, float *y, size_t rows) {
+    if (linear->kernels) {
+        linear->kernels->linear_f32(x, linear->weights, linear->bias, linear->gelu, y, rows, linear->in,
+                                    linear->out);
+        return true;
+    }
     const width_memory *in = width_find(gemm, linear->in), *out = width_find(gemm, linear->out);
     int tile = 0;
     for (size_t done = 0; done < rows; done += tile_rows[tile]) {

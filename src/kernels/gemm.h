@@ -7,8 +7,8 @@
  *   wn_gemm_create     one per worker: the library's handles and the scratchpad
  *   wn_linear_run      from the worker that owns the wn_gemm; nothing of ours is allocated
  *
- * A row of the result depends on that row of x alone, not on `rows` and not on its place: bit for bit
- * with AVX-512, within rounding of an f32 sum elsewhere (gemm.c says why). The tests hold us to it. */
+ * A row of the result depends on that row of x alone, bit for bit: not on `rows`, not on its place. The
+ * tests hold us to it, on every tier. */
 #ifndef WN_KERNELS_GEMM_H
 #define WN_KERNELS_GEMM_H
 #include <winnow/core.h>

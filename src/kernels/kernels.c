@@ -27,3 +27,18 @@ size_t wn_attention_scratch(size_t n, size_t head_dim) {
         return SIZE_MAX;
     return kv;
 }
+
+size_t wn_panels_size(const wn_kernels *kernels, size_t in, size_t out) {
+    size_t columns, size;
+    if (__builtin_add_overflow(out, kernels->panel - 1, &columns)) return SIZE_MAX;
+    columns -= columns % kernels->panel;
+    return __builtin_mul_overflow(columns, in, &size) ? SIZE_MAX : size;
+}
+
+void wn_panels_pack(const wn_kernels *kernels, const float *weight, size_t in, size_t out, float *panels) {
+    size_t width = kernels->panel;
+    for (size_t first = 0; first < out; first += width, panels += in * width)
+        for (size_t c = 0; c < width; c++)
+            for (size_t i = 0; i < in; i++)
+                panels[i * width + c] = first + c < out ? weight[(first + c) * in + i] : 0;
+}

@@ -10,6 +10,7 @@
  * pair's score is the same bits in any batch. It may differ between instruction sets. */
 #ifndef WN_KERNELS_KERNELS_H
 #define WN_KERNELS_KERNELS_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,12 @@ typedef struct wn_kernels {
     void (*attention_f32)(const float *q, size_t ldq, const float *k, const float *v, size_t ldkv,
                           float *out, size_t ldo, size_t nq, size_t n, size_t head_dim, float scale,
                           float *scratch);
+    /* Linear layer over weights in panels: y [rows, out] = x [rows, in] W^T + bias, then GELU (erf) when
+     * asked. panels: [ceil(out / panel)][in][panel], zeros beyond out (wn_panels_pack). Used where the GEMM
+     * library has no fast product that gives a row the same bits in any place. */
+    size_t panel; /* columns of a panel */
+    void (*linear_f32)(const float *x, const float *panels, const float *bias, bool gelu, float *y,
+                       size_t rows, size_t in, size_t out);
     /* x: n halves at any address */
     void (*f16_to_f32)(const void *x, float *y, size_t n);
     void (*bf16_to_f32)(const void *x, float *y, size_t n);
@@ -41,6 +48,10 @@ const wn_kernels *wn_kernels_get(void);
 const wn_kernels *wn_kernels_for(uint32_t cpu_flags);
 /* Floats; the same for every tier. SIZE_MAX when the product overflows. */
 size_t wn_attention_scratch(size_t n, size_t head_dim);
+
+/* Floats of a [out, in] weight in panels; SIZE_MAX on overflow. Then the packing itself. */
+size_t wn_panels_size(const wn_kernels *kernels, size_t in, size_t out);
+void wn_panels_pack(const wn_kernels *kernels, const float *weight, size_t in, size_t out, float *panels);
 
 /* The tiers; NULL where not compiled in. Only kernels.c and the tests look at them. */
 extern const wn_kernels wn_kernels_c;

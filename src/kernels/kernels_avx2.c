@@ -31,6 +31,8 @@ VF_FN vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 VF_FN vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 VF_FN vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 VF_FN vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+VF_FN vf vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+VF_FN vf vf_abs(vf x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
 VF_FN vf vf_round(vf x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /* n is a whole number in [-126, 127]: its bits go straight into the exponent */
 VF_FN vf vf_scale2(vf x, vf n) {

@@ -31,6 +31,8 @@ VF_FN vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 VF_FN vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 VF_FN vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 VF_FN vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+VF_FN vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+VF_FN vf vf_abs(vf x) { return _mm512_abs_ps(x); }
 VF_FN vf vf_round(vf x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 VF_FN vf vf_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
 VF_FN float vf_sum(vf x) { return _mm512_reduce_add_ps(x); }

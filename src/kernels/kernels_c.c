@@ -62,6 +62,25 @@ static void wn_attention_f32_c(const float *q, size_t ldq, const float *k, const
     }
 }
 
+enum { PANEL = 16 };
+
+/* One sum a column, in ascending order of i, as the tiers do it: the panel's columns are the
+ * loop a compiler can vectorise. */
+static void wn_linear_f32_c(const float *x, const float *panels, const float *bias, bool gelu, float *y,
+                            size_t rows, size_t in, size_t out) {
+    for (size_t r = 0; r < rows; r++, x += in, y += out)
+        for (size_t first = 0; first < out; first += PANEL) {
+            const float *panel = panels + first * in;
+            size_t columns = out - first < PANEL ? out - first : PANEL;
+            float sum[PANEL] = {0};
+            for (size_t c = 0; c < columns; c++) sum[c] = bias[first + c];
+            for (size_t i = 0; i < in; i++)
+                for (size_t c = 0; c < PANEL; c++) sum[c] += x[i] * panel[i * PANEL + c];
+            for (size_t c = 0; c < columns; c++)
+                y[first + c] = gelu ? sum[c] / 2 * (1 + erff(sum[c] * 0.70710678f)) : sum[c];
+        }
+}
+
 static float half_to_float(uint16_t h) {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 0x3ff;
     uint32_t bits;
@@ -105,6 +124,8 @@ const wn_kernels wn_kernels_c = {
     .layer_norm_f32 = wn_layer_norm_f32_c,
     .add_layer_norm_f32 = wn_add_layer_norm_f32_c,
     .attention_f32 = wn_attention_f32_c,
+    .panel = PANEL,
+    .linear_f32 = wn_linear_f32_c,
     .f16_to_f32 = wn_f16_to_f32_c,
     .bf16_to_f32 = wn_bf16_to_f32_c,
 };

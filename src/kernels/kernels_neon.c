@@ -29,6 +29,8 @@ VF_FN vf vf_sub(vf a, vf b) { return vsubq_f32(a, b); }
 VF_FN vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
 VF_FN vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 VF_FN vf vf_max(vf a, vf b) { return vmaxq_f32(a, b); }
+VF_FN vf vf_div(vf a, vf b) { return vdivq_f32(a, b); }
+VF_FN vf vf_abs(vf x) { return vabsq_f32(x); }
 VF_FN vf vf_round(vf x) { return vrndnq_f32(x); }
 /* n is a whole number in [-126, 127]: its bits go straight into the exponent */
 VF_FN vf vf_scale2(vf x, vf n) {

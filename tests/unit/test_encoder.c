@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "core/cpu.h"
 #include "core/json.h"
 #include "encoder_fixture.h"
 #include "test_tier.h"
@@ -57,31 +58,32 @@ static packed cases_read(const char *model, size_t width, float **want) {
 }
 
 /* Logits within 1e-4, embeddings within 1e-5. */
-static void own_texts_match_transformers(void **unused) {
-    for (int m = 0; m < NMODELS; m++) {
-        wn_error err;
-        float *want;
-        fixture f = model_open(models[m], 0);
-        size_t width = fixture_width(&f);
-        packed p = cases_read(models[m], width, &want);
-        size_t most = wn_test_emulated() ? 2 : wn_test_quick() ? 12 : p.n;
-        if (p.n > most) p.n = most;
-        wn_packed batch = packed_view(&p);
-        float *got = malloc(p.n * width * sizeof *got);
-        if (fixture_run(&f, f.session, &batch, got, &err)) fail_msg("%s", err.message);
-        double worst = 0;
-        for (size_t i = 0; i < p.n * width; i++) {
-            double d = fabs((double)got[i] - (double)want[i]);
-            if (!(d <= worst)) worst = d;
-        }
-        bool logits = f.config.kind == WN_MODEL_CROSS_ENCODER;
-        print_message("  %s: %zu %s, largest difference %.2g\n", f.config.architecture, p.n,
-                      logits ? "pairs" : "texts", worst);
-        assert_true(worst <= (logits ? 1e-4 : 1e-5));
-        free(got), free(want);
-        packed_release(&p);
-        fixture_close(&f);
+static void parity_one(const char *model) {
+    wn_error err;
+    float *want;
+    fixture f = model_open(model, 0);
+    size_t width = fixture_width(&f);
+    packed p = cases_read(model, width, &want);
+    size_t most = wn_test_emulated() ? 2 : wn_test_quick() ? 12 : p.n;
+    if (p.n > most) p.n = most;
+    wn_packed batch = packed_view(&p);
+    float *got = malloc(p.n * width * sizeof *got);
+    if (fixture_run(&f, f.session, &batch, got, &err)) fail_msg("%s", err.message);
+    double worst = 0;
+    for (size_t i = 0; i < p.n * width; i++) {
+        double d = fabs((double)got[i] - (double)want[i]);
+        if (!(d <= worst)) worst = d;
     }
+    bool logits = f.config.kind == WN_MODEL_CROSS_ENCODER;
+    print_message("  %s: %zu %s, largest difference %.2g\n", f.config.architecture, p.n,
+                  logits ? "pairs" : "texts", worst);
+    assert_true(worst <= (logits ? 1e-4 : 1e-5));
+    free(got), free(want);
+    packed_release(&p);
+    fixture_close(&f);
+}
+static void own_texts_match_transformers(void **unused) {
+    for (int m = 0; m < NMODELS; m++) parity_one(models[m]);
 }
 
 /* Every sequence alone, in reverse, doubled, with 1 to 3 threads and groups of 8 to 1,000 tokens. */
@@ -123,6 +125,19 @@ static void company_one(const char *model) {
 }
 static void sequences_have_same_bits_in_any_company(void **unused) {
     for (int m = 0; m < NMODELS; m++) company_one(models[m]);
+}
+
+/* The same on lower tiers, where our own product stands in for the GEMM library's. */
+static void sequences_have_same_bits_on_every_tier(void **unused) {
+    static const uint32_t masks[] = {WN_CPU_AVX2, 0};
+    for (int i = 0; i < 2; i++) {
+        wn_cpu_set_mask(masks[i]);
+        for (int m = 1; m < NMODELS; m++) {
+            company_one(models[m]);
+            parity_one(models[m]);
+        }
+    }
+    wn_cpu_set_mask(UINT32_MAX);
 }
 
 /* The last layer's short cut (first tokens only) against the whole layer: hidden states of a cross-encoder
@@ -262,6 +277,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_texts_match_transformers),
         cmocka_unit_test(sequences_have_same_bits_in_any_company),
+        cmocka_unit_test(sequences_have_same_bits_on_every_tier),
         cmocka_unit_test(last_layer_short_cut_matches_all_states),
         cmocka_unit_test(forward_after_warm_up_allocates_nothing),
         cmocka_unit_test(batch_bad_input_is_refused),

@@ -195,6 +195,40 @@ static void attention_scratch_overflow_is_reported(void **unused) {
     assert_true(wn_attention_scratch(512, 64) < 200000);
 }
 
+/* Tolerance: f32 sums of `in` products in one chain; GELU adds its erf's 1.5e-7 times |x|. */
+static void linear_one(const wn_kernels *kernels, size_t in, size_t out, size_t rows, bool gelu) {
+    float *bw, *bb, *bx, *by, *w = floats(in * out, 0, -0.2f, 0.2f, &bw), *b = floats(out, 1, -1, 1, &bb);
+    float *x = floats(rows * in, 2, -1, 1, &bx), *y = floats(rows * out, 3, 0, 0, &by), alone[200];
+    float *panels = malloc(wn_panels_size(kernels, in, out) * sizeof *panels);
+    wn_panels_pack(kernels, w, in, out, panels);
+    kernels->linear_f32(x, panels, b, gelu, y, rows, in, out);
+    assert_true(y[rows * out] == 12345);
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t o = 0; o < out; o++) {
+            double want = (double)b[o], magnitude = fabs(want);
+            for (size_t i = 0; i < in; i++) {
+                want += (double)x[r * in + i] * (double)w[o * in + i];
+                magnitude += fabs((double)x[r * in + i] * (double)w[o * in + i]);
+            }
+            double tolerance = (double)FLT_EPSILON * sqrt((double)in) * magnitude + (gelu ? 3e-7 * fabs(want) : 0);
+            if (gelu) want = want / 2 * (1 + erf(want / sqrt(2)));
+            assert_true(fabs((double)y[r * out + o] - want) <= tolerance + 1e-12);
+        }
+        kernels->linear_f32(x + r * in, panels, b, gelu, alone, 1, in, out);
+        assert_memory_equal(alone, y + r * out, out * sizeof *y);
+    }
+    free(panels);
+    wn_free(bw), wn_free(bb), wn_free(bx), wn_free(by);
+}
+static void linear_body(const wn_kernels *kernels) {
+    static const size_t outs[] = {1, 7, 8, 15, 16, 17, 31, 32, 33, 64, 100};
+    for (size_t i = 0; i < sizeof outs / sizeof *outs; i++)
+        for (size_t rows = 1; rows < 20; rows += 3) linear_one(kernels, 3 + 13 * i, outs[i], rows, rows % 2);
+    assert_true(wn_panels_size(kernels, SIZE_MAX / 8, 64) == SIZE_MAX);
+    assert_true(wn_panels_size(kernels, 1, SIZE_MAX) == SIZE_MAX);
+}
+static void linear_odd_shapes_match_double(void **unused) { each_tier(linear_body); }
+
 /* All 65,536 halves, at odd byte addresses: exact (NaN stays NaN). */
 static void halves_body(const wn_kernels *kernels) {
     enum { N = 65536 };
@@ -229,6 +263,7 @@ int main(void) {
         cmocka_unit_test(attention_odd_shapes_match_double),
         cmocka_unit_test(attention_extreme_scores_pick_one),
         cmocka_unit_test(attention_scratch_overflow_is_reported),
+        cmocka_unit_test(linear_odd_shapes_match_double),
         cmocka_unit_test(halves_all_values_convert_exactly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
