@@ -7,7 +7,7 @@
  *
  * Names are listed before anything is read: the total is known for a progress bar, the
  * order does not depend on readdir, and an input without documents is an error before an index is
- * touched. Measured: 100,000 files of 40-byte names take 15 MB.
+ * touched. Measured: 100,000 files with paths of 50 bytes take 13 MB.
  *
  * Rejected: nftw (no context pointer, chdir or descriptors per level), fts (not in every libc);
  * not following links, as git does: note folders are full of links that users mean. */
@@ -209,6 +209,7 @@ static int by_identity(const void *a, const void *b) {
 }
 
 static void second_names_drop(wn_file_list *list) {
+    if (list->count == 0) return;
     qsort(list->entries, list->count, sizeof *list->entries, by_identity);
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {

@@ -4,8 +4,8 @@
  * key, then the lines that belong to it (indented ones, or "- item"), gathered before its value
  * is known, because YAML tells a list from text only on the next line.
  *
- * Measured need: the front matter of Jekyll, Hugo, Docusaurus and Obsidian notes is flat pairs
- * and tag lists almost everywhere. Rejected: libyaml, a dependency and an event parser for three shapes. */
+ * What site generators and note programs ask for (title, date, tags, aliases, description) are flat pairs
+ * and simple lists. Rejected: libyaml, a dependency and an event parser for three shapes. */
 #include "text/front_matter.h"
 
 #include "core/error.h"

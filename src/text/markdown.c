@@ -236,10 +236,15 @@ static bool is_name_char(char c) {
     return is_letter(c) || (c >= '0' && c <= '9') || c == '-';
 }
 
+/* The needle begins with a character that has no case. */
 static bool contains(wn_str s, const char *needle) {
     size_t n = strlen(needle);
-    for (size_t i = 0; i + n <= s.len; i++)
-        if (strncasecmp(s.data + i, needle, n) == 0) return true;
+    while (s.len >= n) {
+        const char *hit = memchr(s.data, needle[0], s.len - n + 1);
+        if (!hit) return false;
+        if (strncasecmp(hit, needle, n) == 0) return true;
+        s = (wn_str){hit + 1, s.len - (size_t)(hit + 1 - s.data)};
+    }
     return false;
 }
 
