@@ -266,7 +266,8 @@ static wn_status claim_linear(resolver *r, const wn_onnx_node *node, bool gemm, 
 
     char *scope = NULL, *bias_scope = NULL;
     bool own = w.name.len && str_ends(w.name, ".weight");
-    bool sibling = !own && bias && str_ends(b.name, ".bias");
+    /* A norm has no matrix: its shift stands here only because equal tensors were merged. */
+    bool sibling = !own && bias && str_ends(b.name, ".bias") && !str_ends(b.name, "LayerNorm.bias");
     WN_TRY(scope_name(node, ".weight", &scope, err));
     if (!own && !sibling && !scope) {
         r->nameless++;

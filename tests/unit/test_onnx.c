@@ -333,6 +333,23 @@ static void shared_bias_without_scopes_is_refused_by_name(void **state) {
     expect_refused(WN_ERR_UNSUPPORTED, "would both be \"a.weight\"");
 }
 
+/* A bias merged with an equal norm's shift must not make the matrix that norm's weight. */
+static void bias_merged_with_a_norms_does_not_name_the_matrix(void **state) {
+    for (int scoped = 0; scoped < 2; scoped++) {
+        pb g = {.len = 0};
+        add_node(&g, node("MatMul", scoped ? "/a/MatMul" : "m", "x w1", "y"));
+        add_node(&g, node("Add", scoped ? "/a/Add" : "n", "y e.LayerNorm.bias", "z"));
+        add_tensor(&g, tensor("w1", 1, d22, four, 16));
+        add_tensor(&g, tensor("e.LayerNorm.bias", 1, d2, zeros, 8));
+        write_model(&g);
+        wn_weights *w = must_open();
+        assert_null(wn_weights_find(w, "e.LayerNorm.weight"));
+        assert_int_equal(wn_weights_find(w, "a.weight") != NULL, scoped);
+        assert_int_equal(wn_weights_find(w, "a.bias") != NULL, scoped);
+        wn_weights_close(w);
+    }
+}
+
 /* An Identity gives a deduplicated initializer its second name. */
 static void identity_gives_a_shared_initializer_both_names(void **state) {
     pb g = {.len = 0};
@@ -639,6 +656,7 @@ int main(void) {
         CASE(weight_without_a_named_bias_takes_the_name_of_its_scope),
         CASE(shared_bias_is_settled_by_scopes),
         CASE(shared_bias_without_scopes_is_refused_by_name),
+        CASE(bias_merged_with_a_norms_does_not_name_the_matrix),
         CASE(identity_gives_a_shared_initializer_both_names),
         CASE(orientation_follows_transposes_and_trans_b),
         CASE(constants_packed_floats_and_halves_are_read),
