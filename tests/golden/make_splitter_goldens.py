@@ -16,7 +16,8 @@ Writes into tests/golden/splitter/:
 "hash" is XXH3-64 of the chunks, each followed by a byte FF. Invalid UTF-8 in a random text is
 decoded with errors="replace" before LangChain sees it; the test sanitizes its chunks.
 Unit "tokens" is TextSplitter.from_huggingface_tokenizer's rule, len(tokenizer.tokenize(text)),
-with the tokenizer of models/reranker-minilm-l6-v0.
+with the tokenizer of models/reranker-minilm-l6-v0; "xlmr-tokens" the same with a small Unigram one, for
+which a space alone is a token.
 """
 import glob
 import hashlib
@@ -33,17 +34,21 @@ MODEL = "models/reranker-minilm-l6-v0/tokenizer.json"
 FUZZ_TEXTS = 6000
 SIZES = [1, 2, 3, 5, 8, 13, 20, 50, 100, 500, 1000]
 
-tokenizer = Tokenizer.from_file(MODEL)
-tokenizer.no_truncation()
-tokenizer.no_padding()
+XLMR = "tests/golden/tokenizers/small-xlmr/tokenizer.json"
 
 
-def token_length(text):
-    return len(tokenizer.encode(text, add_special_tokens=False).tokens)
+def token_length(path):
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).tokens)
+
+
+LENGTHS = {"characters": len, "tokens": token_length(MODEL), "xlmr-tokens": token_length(XLMR)}
 
 
 def split(text, size, overlap, unit):
-    length = token_length if unit == "tokens" else len
+    length = LENGTHS[unit]
     return RecursiveCharacterTextSplitter(
         chunk_size=size, chunk_overlap=overlap, length_function=length).split_text(text)
 
@@ -163,7 +168,7 @@ def cases():
         for name, text in written():
             texts += 1
             configs = [(s, o, "characters") for s, o in CONFIGS] + \
-                      [(s, o, "tokens") for s, o in TOKEN_CONFIGS]
+                      [(s, o, unit) for unit in ("tokens", "xlmr-tokens") for s, o in TOKEN_CONFIGS]
             results = []
             for size, overlap, unit in configs:
                 chunks = split(text, size, overlap, unit)
@@ -204,7 +209,7 @@ def main():
     case_texts, case_chunks = cases()
     paths, file_chunks = files()
     fuzz_chunks = fuzz(profiles)
-    inputs = [f"{OUT}/alphabet.json", MODEL, *paths]
+    inputs = [f"{OUT}/alphabet.json", MODEL, XLMR, *paths]
     manifest = {
         "generator": "tests/golden/make_splitter_goldens.py",
         "packages": {name: version(name) for name in

@@ -25,26 +25,35 @@
 #define GOLDEN WN_SOURCE_ROOT "/tests/golden/splitter/"
 #define MODEL WN_SOURCE_ROOT "/models/reranker-minilm-l6-v0"
 
-static wn_tokenizer *tokenizer;
+#define XLMR WN_SOURCE_ROOT "/tests/golden/tokenizers/small-xlmr"
+
+static wn_tokenizer *tokenizer, *xlmr; /* WordPiece, Unigram */
 
 static int setup(void **state) {
+    if (wn_tokenizer_open(XLMR, &xlmr, NULL) != WN_OK) return -1;
     return wn_tokenizer_open(MODEL, &tokenizer, NULL) == WN_OK ? 0 : -1;
 }
 
 static int teardown(void **state) {
+    wn_tokenizer_close(xlmr);
     wn_tokenizer_close(tokenizer);
     return 0;
 }
 
-static wn_chunks *split(wn_str text, size_t size, size_t overlap, bool tokens) {
+/* by: NULL for characters. */
+static wn_chunks *split(wn_str text, size_t size, size_t overlap, const wn_tokenizer *by) {
     wn_split_options opt = wn_split_options_default();
     opt.chunk_size = size;
     opt.chunk_overlap = overlap;
-    if (tokens) opt.unit = WN_UNIT_TOKENS, opt.tokenizer = tokenizer;
+    if (by) opt.unit = WN_UNIT_TOKENS, opt.tokenizer = by;
     wn_chunks *chunks = NULL;
     wn_error err = {0};
     if (wn_split_text(text, &opt, &chunks, &err) != WN_OK) fail_msg("split: %s", err.message);
     return chunks;
+}
+
+static const wn_tokenizer *unit_tokenizer(const char *unit) {
+    return strcmp(unit, "tokens") == 0 ? tokenizer : strcmp(unit, "xlmr-tokens") == 0 ? xlmr : NULL;
 }
 
 static wn_str chunk_text(wn_str text, const wn_chunks *chunks, size_t i) {
@@ -89,12 +98,12 @@ static size_t case_check(const char *name, wn_str text, const json_t *row) {
     size_t size = (size_t)json_integer_value(json_object_get(row, "size"));
     size_t overlap = (size_t)json_integer_value(json_object_get(row, "overlap"));
     size_t count = (size_t)json_integer_value(json_object_get(row, "count"));
-    bool tokens = strcmp(json_string_value(json_object_get(row, "unit")), "tokens") == 0;
-    wn_chunks *chunks = split(text, size, overlap, tokens);
+    const char *unit = json_string_value(json_object_get(row, "unit"));
+    wn_chunks *chunks = split(text, size, overlap, unit_tokenizer(unit));
     const json_t *full = json_object_get(row, "chunks");
     if (wn_chunks_count(chunks) != count)
-        fail_msg("%s %zu/%zu %s: %zu chunks, LangChain has %zu", name, size, overlap,
-                 tokens ? "tokens" : "characters", wn_chunks_count(chunks), count);
+        fail_msg("%s %zu/%zu %s: %zu chunks, LangChain has %zu", name, size, overlap, unit,
+                 wn_chunks_count(chunks), count);
     for (size_t i = 0; i < json_array_size(full); i++) {
         const json_t *want = json_array_get(full, i);
         wn_str got = chunk_text(text, chunks, i);
@@ -154,7 +163,7 @@ static void splitter_files_equal_langchain(void **state) {
             continue;
         }
         wn_str text = {file.data, file.len};
-        wn_chunks *chunks = split(text, size, overlap, strcmp(unit, "tokens") == 0);
+        wn_chunks *chunks = split(text, size, overlap, unit_tokenizer(unit));
         if (wn_chunks_count(chunks) != count || chunks_hash(text, chunks, false) != want)
             fail_msg("%s %zu/%zu %s: other chunks than LangChain's", path, size, overlap, unit);
         compared += count;
@@ -241,7 +250,7 @@ static void splitter_random_texts_equal_langchain(void **state) {
         wn_str text = {c.text.data ? c.text.data : "", c.text.len};
         if (XXH3_64bits(text.data, text.len) >> 32 != text_hash)
             fail_msg("seed %zu: the test makes another text than the script", seed);
-        wn_chunks *chunks = split(text, c.size, c.overlap, c.tokens);
+        wn_chunks *chunks = split(text, c.size, c.overlap, c.tokens ? tokenizer : NULL);
         if (wn_chunks_count(chunks) != count || chunks_hash(text, chunks, c.numbered) != want)
             fail_msg("seed %zu, %zu/%zu %s: %zu chunks that are not LangChain's %zu", seed, c.size,
                      c.overlap, c.tokens ? "tokens" : "characters", wn_chunks_count(chunks), count);
@@ -269,7 +278,7 @@ static void big_text_check(const char *unit, size_t size, size_t overlap, size_t
     assert_non_null(text);
     for (size_t i = 0; i < total; i += len) memcpy(text + i, unit, len);
     clock_t start = clock();
-    wn_chunks *chunks = split((wn_str){text, total}, size, overlap, false);
+    wn_chunks *chunks = split((wn_str){text, total}, size, overlap, NULL);
     double took = (double)(clock() - start) / CLOCKS_PER_SEC;
     size_t count = wn_chunks_count(chunks);
     wn_chunks_free(chunks);
