@@ -49,7 +49,7 @@ static wn_status choose_max_length(wn_model *model, size_t wanted, wn_error *err
         return wn_fail(err, WN_ERR_ARGUMENT,
                        "%s: max length %zu leaves no room beside %zu special tokens", model->path,
                        wanted, specials);
-    model->max_length = wanted;
+    model->max_length = model->config.max_length = wanted; /* the encoder sizes its buffers by it */
     return WN_OK;
 }
 

@@ -155,6 +155,25 @@ static void max_length_out_of_range_is_refused(void **state) {
     assert_null(model);
 }
 
+static void max_length_given_is_the_length_read(void **state) {
+    wn_model_options options = wn_model_options_default();
+    wn_model *model = NULL;
+    wn_cross_encoder *encoder = NULL;
+    wn_pair_score got;
+    size_t answer_at;
+    char *text = long_passage(&answer_at);
+    wn_str doc = str(text);
+    options.max_length = 40;
+    assert_int_equal(wn_model_open(RERANKER, &options, &model, NULL), WN_OK);
+    assert_int_equal(wn_model_describe(model).max_length, 40);
+    assert_int_equal(wn_cross_encoder_create(model, 1, &encoder, NULL), WN_OK);
+    assert_int_equal(wn_cross_encoder_score_batch(encoder, str("boats"), &doc, 1, 0, WN_LENGTH_TRUNCATE, &got, NULL), WN_OK);
+    assert_int_equal(got.fit.tokens_seen, 40 - 3 - 1);
+    wn_cross_encoder_free(encoder);
+    wn_model_close(model);
+    free(text);
+}
+
 static void wrong_kind_is_refused_by_both_names(void **state) {
     wn_bi_encoder *bi = NULL;
     wn_error err = {0};
@@ -203,6 +222,7 @@ int main(void) {
         cmocka_unit_test(window_bytes_are_the_text_that_was_scored),
         cmocka_unit_test(long_query_in_windows_keeps_half_the_room),
         cmocka_unit_test(max_length_out_of_range_is_refused),
+        cmocka_unit_test(max_length_given_is_the_length_read),
         cmocka_unit_test(wrong_kind_is_refused_by_both_names),
         cmocka_unit_test(scoring_any_allocation_fails_cleanly),
         cmocka_unit_test(second_batch_allocates_nothing),
