@@ -72,6 +72,15 @@ static int info(const char *name, bool as_json) {
     return cli_finish_output();
 }
 
+static int import(const char *dir, const char *name) {
+    wn_error err;
+    char *where = NULL;
+    if (wn_model_import(dir, name, &where, &err) != WN_OK) return cli_fail(&err);
+    puts(where);
+    wn_string_free(where);
+    return cli_finish_output();
+}
+
 static int pull(const char *name, const char *revision, bool quiet) {
     wn_error err;
     char *where = NULL;
@@ -93,29 +102,19 @@ static int pull(const char *name, const char *revision, bool quiet) {
     return cli_finish_output();
 }
 
-static int import(const char *dir, const char *name) {
-    wn_error err;
-    char *where = NULL;
-    if (wn_model_import(dir, name, &where, &err) != WN_OK) return cli_fail(&err);
-    puts(where);
-    wn_string_free(where);
-    return cli_finish_output();
-}
-
 int cmd_model(int argc, char **argv) {
-    const char *revision = NULL, *name = NULL;
+    const char *name = NULL, *revision = NULL;
     bool quiet = false, as_json = false;
     const cli_option options[] = {
+        {"name", 0, OPT_STRING, &name, "NAME", "import: name in the cache (default: the directory's)"},
         {"revision", 0, OPT_STRING, &revision, "REV", "pull: branch, tag or commit (main)"},
-        {"name", 0, OPT_STRING, &name, "NAME", "import: what to call it (the directory's name)"},
         {"json", 0, OPT_FLAG, &as_json, NULL, "info: as JSON"},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "no progress bar"},
     };
     const cli_command command = {
         "model list | path NAME | info NAME | import DIR | pull OWNER/NAME",
         "The cache is $WINNOW_CACHE, else $XDG_CACHE_HOME/winnow, else ~/.cache/winnow. pull takes\n"
-        "models from the Hugging Face hub (HF_ENDPOINT, HF_TOKEN) and goes on where it stopped;\n"
-        "import copies a model directory there after opening it to see that it works.",
+        "models from the Hugging Face hub (HF_ENDPOINT, HF_TOKEN) and goes on where it stopped.",
         options, sizeof options / sizeof *options};
     cli_list operands = {0};
     int code = cli_parse(&command, argc, argv, &operands);

@@ -9,6 +9,8 @@ static const struct {
     const char *name, *about;
     int (*run)(int argc, char **argv);
 } COMMANDS[] = {
+    {"index", "make or update an index of documents", cmd_index},
+    {"search", "search an index in two stages", cmd_search},
     {"compare", "score passages with both encoders, side by side", cmd_compare},
     {"score", "score query-document pairs", cmd_score},
     {"embed", "turn texts into embeddings", cmd_embed},
