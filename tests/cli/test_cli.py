@@ -314,7 +314,8 @@ class BadInput(Cli):
         index = self.path("t.wnindex")
         r = run("index", DOCS, "-o", index, "--bm25-only")
         self.assertEqual(r.returncode, 0, r.stderr)
-        whole = open(index, "rb").read()
+        with open(index, "rb") as f:
+            whole = f.read()
         for size in (10, 100, 4096, len(whole) // 2, len(whole) - 1):
             cut = self.path("cut.wnindex", whole[:size])
             r = run("search", cut, "memory", "--first-stage", "bm25", "--no-rerank")
@@ -366,7 +367,8 @@ class BadInput(Cli):
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(RERANKER, copy)
         target = os.path.join(copy, name)
-        data = change(open(target, "rb").read())
+        with open(target, "rb") as f:
+            data = change(f.read())
         with open(target, "wb") as f:
             f.write(data)
         return run("score", "--model", copy, stdin='{"query":"a","document":"b"}\n')
