@@ -121,7 +121,7 @@ static wn_status harden(const wn_database *database, wn_database_mode mode, wn_e
     if (mode == WN_DATABASE_READ) {
         sqlite3_busy_timeout(db, reader_wait_ms);
         wn_database_limit_values(database);
-        return wn_database_exec(database, "PRAGMA query_only=ON", err);
+        return wn_database_exec(database, "PRAGMA query_only=ON; PRAGMA cache_size=-32768", err);
     }
     char pragmas[160];
     snprintf(pragmas, sizeof pragmas,

@@ -1,7 +1,6 @@
 /* full_text.c -- BM25 over FTS5.
  *
- * Two columns: context (a corpus line's title, or the headings a passage stands under) and
- * content. FTS5's bm25() with equal weights treats them as one text. Its k1 = 1.2 and b = 0.75
+ * Two columns: context (the document's title and the headings a passage stands under) and content. FTS5's bm25() with equal weights treats them as one text. Its k1 = 1.2 and b = 0.75
  * are fixed; its idf is Robertson's, floored at 1e-6.
  *
  * Measured, nDCG@10, whole documents as passages (SQLite 3.40):

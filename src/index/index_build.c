@@ -291,6 +291,8 @@ static void builder_release(wn_builder *b) {
     wn_vector_writer_free(b->vectors);
     wn_buf_release(&b->input);
     wn_buf_release(&b->heading);
+    wn_buf_release(&b->context);
+    wn_buf_release(&b->old_context);
     wn_buf_release(&b->old_text);
     wn_free(b->old);
     wn_free(b->vector);

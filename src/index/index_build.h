@@ -54,7 +54,7 @@ typedef struct wn_builder {
     sqlite3_stmt *find_document, *insert_document, *update_document, *delete_document;
     sqlite3_stmt *old_chunks, *insert_chunk, *move_chunk, *delete_chunk, *set_block;
     sqlite3_stmt *pending, *find_hash;
-    wn_buf input, heading, old_text;
+    wn_buf input, heading, context, old_context, old_text;
     wn_old_chunk *old;
     size_t old_count, old_capacity;
     float *vector; /* [dim]; NULL: BM25 only */

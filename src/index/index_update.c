@@ -10,6 +10,7 @@
 #include <string.h>
 
 static wn_str str_of(const char *s) { return (wn_str){s, strlen(s)}; }
+static wn_str str_in(const wn_buf *buf) { return (wn_str){buf->data, buf->len}; }
 
 /* SQLITE_STATIC: callers run the statement before the text goes. */
 static wn_status bind_text(sqlite3_stmt *statement, int parameter, wn_str text, wn_error *err) {
@@ -119,13 +120,12 @@ static wn_str old_heading(const wn_builder *b, const wn_old_chunk *chunk) {
 
 /* What the documents row said before: the context of the old full-text rows. */
 typedef struct old_document {
-    int64_t kind;
     wn_buf title;
 } old_document;
 
 static wn_status load_old_document(wn_builder *b, int64_t id, old_document *out, wn_error *err) {
     sqlite3_stmt *statement = NULL;
-    WN_TRY(wn_database_prepare(&b->database, "SELECT kind, title FROM documents WHERE id = ?",
+    WN_TRY(wn_database_prepare(&b->database, "SELECT title FROM documents WHERE id = ?",
                                &statement, err));
     sqlite3_bind_int64(statement, 1, id);
     bool row;
@@ -133,18 +133,22 @@ static wn_status load_old_document(wn_builder *b, int64_t id, old_document *out,
     wn_status st = wn_database_step(&b->database, statement, &row, err);
     if (st == WN_OK && !row)
         st = wn_database_corrupt(&b->database, err, "document %lld is missing", (long long)id);
-    if (st == WN_OK) st = wn_database_text(&b->database, statement, 1, &title, err);
+    if (st == WN_OK) st = wn_database_text(&b->database, statement, 0, &title, err);
     if (st == WN_OK) st = wn_buf_append(&out->title, title.data, title.len, err);
-    if (st == WN_OK) out->kind = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
     return st;
 }
 
+/* Into b->old_context. */
+static wn_status describe_old(wn_builder *b, const old_document *old, const wn_old_chunk *chunk,
+                              wn_error *err) {
+    return wn_passage_context(str_in(&old->title), old_heading(b, chunk), &b->old_context, err);
+}
+
 static wn_status remove_chunk(wn_builder *b, const old_document *old, const wn_old_chunk *chunk,
                               wn_error *err) {
-    wn_str title = {old->title.data, old->title.len};
-    WN_TRY(wn_full_text_delete(&b->database, &b->full_text, chunk->id,
-                               wn_passage_context(old->kind, title, old_heading(b, chunk)),
+    WN_TRY(describe_old(b, old, chunk, err));
+    WN_TRY(wn_full_text_delete(&b->database, &b->full_text, chunk->id, str_in(&b->old_context),
                                old_content(b, chunk), err));
     if (chunk->block && b->vectors)
         WN_TRY(wn_vector_writer_remove(b->vectors, chunk->block, chunk->id, err));
@@ -171,11 +175,11 @@ static wn_status describe_chunk(wn_builder *b, const wn_document *document, new_
     chunk->heading = (wn_str){b->heading.data, b->heading.len};
     WN_TRY(wn_passage_input(document->kind, str_of(document->title), chunk->content, &b->input, err));
     chunk->hash = wn_hash_bytes(b->input.data, b->input.len);
+    WN_TRY(wn_passage_context(str_of(document->title), chunk->heading, &b->context, err));
     return WN_OK;
 }
 
-static wn_status insert_chunk(wn_builder *b, const wn_document *document, int64_t id,
-                              const new_chunk *chunk, wn_error *err) {
+static wn_status insert_chunk(wn_builder *b, int64_t id, const new_chunk *chunk, wn_error *err) {
     WN_TRY(wn_database_prepare(&b->database,
                                "INSERT INTO chunks(document, ordinal, begin_byte, end_byte, heading, "
                                "content, hash) VALUES(?, ?, ?, ?, ?, ?, ?)", &b->insert_chunk, err));
@@ -189,8 +193,7 @@ static wn_status insert_chunk(wn_builder *b, const wn_document *document, int64_
     sqlite3_bind_blob(statement, 7, chunk->hash.bytes, sizeof chunk->hash.bytes, SQLITE_STATIC);
     WN_TRY(wn_database_run(&b->database, statement, err));
     int64_t chunk_id = sqlite3_last_insert_rowid(b->database.db);
-    WN_TRY(wn_full_text_insert(&b->database, &b->full_text, chunk_id,
-                               wn_passage_context(document->kind, str_of(document->title), chunk->heading),
+    WN_TRY(wn_full_text_insert(&b->database, &b->full_text, chunk_id, str_in(&b->context),
                                chunk->content, err));
     if (!b->vectors) return WN_OK;
     /* Now, while the document that a text moved from is still there: a renamed file, or a
@@ -203,7 +206,7 @@ static wn_status insert_chunk(wn_builder *b, const wn_document *document, int64_
 }
 
 /* The text stayed; its place, or the headings above it, may have changed. */
-static wn_status move_chunk(wn_builder *b, const wn_document *document, const old_document *old,
+static wn_status move_chunk(wn_builder *b, const old_document *old,
                             const wn_old_chunk *from, const new_chunk *to, wn_error *err) {
     WN_TRY(wn_database_prepare(&b->database,
                                "UPDATE chunks SET ordinal = ?, begin_byte = ?, end_byte = ?, heading = ? "
@@ -215,9 +218,8 @@ static wn_status move_chunk(wn_builder *b, const wn_document *document, const ol
     WN_TRY(bind_text(statement, 4, to->heading, err));
     sqlite3_bind_int64(statement, 5, from->id);
     WN_TRY(wn_database_run(&b->database, statement, err));
-    wn_str old_title = {old->title.data, old->title.len};
-    wn_str before = wn_passage_context(old->kind, old_title, old_heading(b, from));
-    wn_str after = wn_passage_context(document->kind, str_of(document->title), to->heading);
+    WN_TRY(describe_old(b, old, from, err));
+    wn_str before = str_in(&b->old_context), after = str_in(&b->context);
     if (before.len == after.len && (!after.len || memcmp(before.data, after.data, after.len) == 0))
         return WN_OK;
     WN_TRY(wn_full_text_delete(&b->database, &b->full_text, from->id, before, to->content, err));
@@ -233,10 +235,10 @@ static wn_status store_chunks(wn_builder *b, const wn_document *document, int64_
         WN_TRY(describe_chunk(b, document, &chunk, err));
         wn_old_chunk *same = take_old_chunk(b, &chunk.hash, chunk.content.len);
         if (same) {
-            WN_TRY(move_chunk(b, document, old, same, &chunk, err));
+            WN_TRY(move_chunk(b, old, same, &chunk, err));
             if (same->block) b->stats.passages_reused++;
         } else {
-            WN_TRY(insert_chunk(b, document, id, &chunk, err));
+            WN_TRY(insert_chunk(b, id, &chunk, err));
         }
     }
     for (size_t i = 0; i < b->old_count; i++)

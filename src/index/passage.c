@@ -18,8 +18,11 @@ wn_status wn_passage_input(int64_t kind, wn_str title, wn_str content, wn_buf *o
     return wn_buf_append(out, content.data, content.len, err);
 }
 
-wn_str wn_passage_context(int64_t kind, wn_str title, wn_str heading) {
-    return heading.len ? heading : title;
+wn_status wn_passage_context(wn_str title, wn_str heading, wn_buf *out, wn_error *err) {
+    wn_buf_clear(out);
+    WN_TRY(wn_buf_append(out, title.data, title.len, err));
+    if (title.len && heading.len) WN_TRY(wn_buf_append(out, " > ", 3, err));
+    return wn_buf_append(out, heading.data, heading.len, err);
 }
 
 typedef struct passage_columns {

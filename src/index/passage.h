@@ -11,7 +11,8 @@
  * it; any other passage is its content. */
 wn_status wn_passage_input(int64_t kind, wn_str title, wn_str content, wn_buf *out, wn_error *err);
 
-/* The context column of full_text: what a passage is about without saying so. */
-wn_str wn_passage_context(int64_t kind, wn_str title, wn_str heading);
+/* The context column of full_text, into *out (cleared first): the title and the headings that a
+ * passage stands under, which say what it is about where its own words don't. */
+wn_status wn_passage_context(wn_str title, wn_str heading, wn_buf *out, wn_error *err);
 
 #endif

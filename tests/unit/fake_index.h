@@ -54,8 +54,12 @@ static inline wn_status fake_next(void *ctx, const wn_document **out, wn_error *
     wn_buf all = {0};
     const char *title = from->title ? from->title : "", *metadata = from->metadata ? from->metadata : "{}";
     size_t len = from->text_len ? from->text_len : strlen(from->text);
-    WN_TRY(wn_buf_printf(&all, err, "%d|%s|%s|", (int)from->kind, title, metadata));
-    WN_TRY(wn_buf_append(&all, from->text, len, err));
+    wn_status st = wn_buf_printf(&all, err, "%d|%s|%s|", (int)from->kind, title, metadata);
+    if (st == WN_OK) st = wn_buf_append(&all, from->text, len, err);
+    if (st != WN_OK) {
+        wn_buf_release(&all);
+        return st;
+    }
     source->document = (wn_document){
         .kind = from->kind, .source = from->source, .origin = from->origin ? from->origin : "",
         .title = title, .metadata = metadata, .text = {from->text, len},
@@ -147,8 +151,9 @@ static inline char *temp_path(const char *name) {
         assert_non_null(mkdtemp(folder));
     }
     char *path = malloc(sizeof folder + strlen(name) + 1);
-    assert_non_null(path);
-    sprintf(path, "%s/%s", folder, name);
+    if (!path) abort();
+    strcpy(path, folder);
+    strcat(strcat(path, "/"), name);
     return path;
 }
 
@@ -206,22 +211,24 @@ static inline wn_hash rebuilt_full_text_hash(sqlite3 *db) {
     sqlite3_finalize(statement);
     wn_database database = {.db = fresh, .path = (char *)"memory"};
     wn_full_text_writer writer = {0};
-    assert_int_equal(sqlite3_prepare_v2(db, "SELECT c.id, d.kind, d.title, c.heading, c.content FROM chunks c "
+    wn_buf context = {0};
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT c.id, d.title, c.heading, c.content FROM chunks c "
                                             "JOIN documents d ON d.id = c.document ORDER BY c.id",
                                         -1, &statement, NULL), SQLITE_OK);
     while (sqlite3_step(statement) == SQLITE_ROW) {
         wn_str text[3];
         for (int i = 0; i < 3; i++)
-            text[i] = (wn_str){(const char *)sqlite3_column_text(statement, 2 + i),
-                               (size_t)sqlite3_column_bytes(statement, 2 + i)};
+            text[i] = (wn_str){(const char *)sqlite3_column_text(statement, 1 + i),
+                               (size_t)sqlite3_column_bytes(statement, 1 + i)};
         wn_error err;
+        assert_ok(wn_passage_context(text[0], text[1], &context, &err), &err);
         assert_ok(wn_full_text_insert(&database, &writer, sqlite3_column_int64(statement, 0),
-                                      wn_passage_context(sqlite3_column_int64(statement, 1), text[0], text[1]),
-                                      text[2], &err), &err);
+                                      (wn_str){context.data, context.len}, text[2], &err), &err);
     }
     sqlite3_finalize(statement);
     wn_hash hash = full_text_hash(fresh);
     wn_full_text_writer_release(&writer);
+    wn_buf_release(&context);
     sqlite3_close(fresh);
     return hash;
 }

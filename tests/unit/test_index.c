@@ -786,6 +786,78 @@ static void second_writer_is_busy_and_readers_are_served(void **state) {
     remove_path(path);
 }
 
+/* ---- Files ------------------------------------------------------------------------ */
+
+static void write_text(const char *folder, const char *name, const char *text) {
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* The public call: Markdown, text and a corpus, through what reads them. */
+static void folder_and_corpus_are_indexed_and_updated(void **state) {
+    char *path = temp_path("files.wn"), *docs = temp_path("x"), corpus[300], file[300];
+    *strrchr(docs, '/') = 0;
+    write_text(docs, "spark.md", "---\nlang: en\n---\n# DGX Spark\n\nIntro.\n\n## Memory\n\nUnified LPDDR5x.\n");
+    write_text(docs, "notes.txt", "Plain notes about adapters.");
+    snprintf(corpus, sizeof corpus, "%s/c.jsonl", docs);
+    write_text(docs, "c.jsonl", "{\"_id\": \"a\", \"title\": \"Cats\", \"text\": \"They purr.\"}\n"
+                                "{\"_id\": \"b\", \"title\": \"Dogs\", \"text\": \"They bark.\"}\n");
+    const char *inputs[] = {docs, corpus};
+    wn_build_options options = wn_build_options_default();
+    options.split.chunk_size = 30;
+    options.split.chunk_overlap = 0;
+    wn_build_stats stats;
+    wn_error err;
+    assert_ok(wn_index_build(path, inputs, 2, NULL, NULL, &options, &stats, &err), &err);
+    assert_int_equal(stats.documents_added, 4);
+    assert_true(check_consistent(path));
+    wn_index *index = open_index(path);
+    wn_hit hits[8];
+    assert_int_equal(bm25(index, "lpddr5x", hits, 8), 1);
+    wn_passage *p = NULL;
+    assert_int_equal(wn_index_passage(index, hits[0].passage, &p, NULL), WN_OK);
+    assert_string_equal(p->title, "DGX Spark");
+    assert_string_equal(p->heading_path, "Memory");
+    assert_non_null(strstr(p->metadata, "\"lang\""));
+    wn_passage_free(p);
+    assert_int_equal(bm25(index, "cats", hits, 8), 1);
+    /* A line goes, a file goes, a file comes. */
+    write_text(docs, "c.jsonl", "{\"_id\": \"b\", \"title\": \"Dogs\", \"text\": \"They bark.\"}\n");
+    snprintf(file, sizeof file, "%s/notes.txt", docs);
+    unlink(file);
+    write_text(docs, "new.md", "# New\n\nSomething about quantisation.\n");
+    assert_ok(wn_index_build(path, inputs, 2, NULL, NULL, &options, &stats, &err), &err);
+    assert_int_equal(stats.documents_added, 1);
+    assert_int_equal(stats.documents_removed, 2);
+    assert_int_equal(stats.documents_unchanged, 2);
+    assert_true(check_consistent(path));
+    assert_int_equal(bm25(index, "cats adapters", hits, 8), 0);
+    assert_int_equal(bm25(index, "quantisation", hits, 8), 1);
+    /* One input alone: the other's documents stay. */
+    assert_ok(wn_index_build(path, inputs + 1, 1, NULL, NULL, &options, &stats, &err), &err);
+    assert_int_equal(stats.documents_removed, 0);
+    /* An input that isn't there changes nothing, and makes no file. */
+    const char *missing[] = {"/nowhere/at/all"};
+    assert_int_equal(wn_index_build(path, missing, 1, NULL, NULL, &options, &stats, &err), WN_ERR_NOT_FOUND);
+    char *none = temp_path("none.wn");
+    assert_int_equal(wn_index_build(none, missing, 1, NULL, NULL, &options, &stats, &err), WN_ERR_NOT_FOUND);
+    assert_int_equal(access(none, F_OK), -1);
+    remove_path(none);
+    wn_index_close(index);
+    static const char *const left[] = {"spark.md", "new.md", "c.jsonl"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(file, sizeof file, "%s/%s", docs, left[i]);
+        unlink(file);
+    }
+    assert_int_equal(rmdir(docs), 0);
+    free(docs);
+    remove_path(path);
+}
+
 /* ---- Memory ------------------------------------------------------------------------ */
 
 static void thousand_searches_do_not_grow(void **state) {
@@ -934,6 +1006,7 @@ int main(void) {
         cmocka_unit_test(full_text_query_repeats_no_word),
         cmocka_unit_test(filters_of_every_kind_hold_in_both_stages),
         cmocka_unit_test(second_writer_is_busy_and_readers_are_served),
+        cmocka_unit_test(folder_and_corpus_are_indexed_and_updated),
         cmocka_unit_test(thousand_searches_do_not_grow),
         cmocka_unit_test(every_failed_allocation_of_a_search_is_an_error),
         cmocka_unit_test(every_failed_allocation_of_a_build_loses_nothing),
