@@ -121,7 +121,7 @@ static wn_status harden(const wn_database *database, wn_database_mode mode, wn_e
     if (mode == WN_DATABASE_READ) {
         sqlite3_busy_timeout(db, reader_wait_ms);
         wn_database_limit_values(database);
-        return wn_database_exec(database, "PRAGMA query_only=ON; PRAGMA cache_size=-32768", err);
+        return wn_database_exec(database, "PRAGMA query_only=ON", err);
     }
     char pragmas[160];
     snprintf(pragmas, sizeof pragmas,
@@ -194,6 +194,9 @@ wn_status wn_database_open(const char *path, wn_database_mode mode, wn_database 
         WN_TRY(connect(path, SQLITE_OPEN_READWRITE, mode, &database, err));
         st = touch(&database, &extended, err);
     }
+    /* Not in harden(): this pragma reads the file, and would be the one to meet the journal. */
+    if (st == WN_OK && mode == WN_DATABASE_READ)
+        st = wn_database_exec(&database, "PRAGMA cache_size=-32768", err);
     if (st != WN_OK) {
         wn_database_close(&database);
         return st;
