@@ -144,6 +144,8 @@ get_minilm() {
 }
 
 reranker
+# With one bi-encoder there, the network is not asked again for a better one.
+[ $want = all ] || ! have_minilm || have_bge || exit 0
 got=0
 get_bge && got=$((got + 1))
 if [ $want = all ] || [ $got -eq 0 ]; then
