@@ -195,7 +195,7 @@ wn_status wn_full_text_search(const wn_database *database, sqlite3_stmt **statem
     /* Not ORDER BY rank: the heap needs no sorter, and breaks ties by id on the score that the
      * caller sees. */
     WN_TRY(wn_database_prepare(database,
-                               "SELECT rowid, bm25(full_text) FROM full_text WHERE full_text MATCH ?",
+                               "SELECT rowid, wn_bm25(full_text) FROM full_text WHERE full_text MATCH ?",
                                statement, err));
     sqlite3_bind_text(*statement, 1, expression, -1, SQLITE_STATIC);
     bool row;

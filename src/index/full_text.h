@@ -25,7 +25,8 @@ wn_status wn_full_text_delete(const wn_database *database, wn_full_text_writer *
                               wn_str context, wn_str content, wn_error *err);
 void wn_full_text_writer_release(wn_full_text_writer *writer);
 
-/* *statement is kept for the next search. allowed NULL: every passage. */
+/* *statement is kept for the next search. allowed NULL: every passage. The connection needs
+ * wn_bm25_register. */
 wn_status wn_full_text_search(const wn_database *database, sqlite3_stmt **statement,
                               const char *expression, const wn_allowed *allowed, wn_top_k *top,
                               wn_error *err);

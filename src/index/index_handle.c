@@ -19,6 +19,7 @@ wn_status wn_index_open(const char *path, wn_index **out, wn_error *err) {
     WN_TRY_GOTO(wn_index_begin(index, err));
     WN_TRY_GOTO(wn_schema_check(&index->database, err));
     WN_TRY_GOTO(wn_identity_load(&index->database, &index->identity, err));
+    WN_TRY_GOTO(wn_bm25_register(&index->database, &index->bm25, err));
     wn_index_end(index);
     *out = index;
     return WN_OK;
@@ -38,6 +39,7 @@ void wn_index_close(wn_index *index) {
     wn_buf_release(&index->input);
     wn_identity_release(&index->identity);
     wn_database_close(&index->database);
+    wn_bm25_free(index->bm25);
     wn_free(index);
 }
 
@@ -81,17 +83,31 @@ wn_status wn_index_describe(wn_index *index, wn_index_info *out, wn_error *err) 
 
 /* ---- Dense ---------------------------------------------------------------- */
 
+static wn_status read_version(wn_index *index, int64_t *out, wn_error *err) {
+    const wn_database *database = &index->database;
+    WN_TRY(wn_database_prepare(database, "PRAGMA data_version", &index->data_version, err));
+    bool row;
+    WN_TRY(wn_database_step(database, index->data_version, &row, err));
+    *out = row ? sqlite3_column_int64(index->data_version, 0) : 0;
+    sqlite3_reset(index->data_version);
+    return WN_OK;
+}
+
+/* A read transaction that holds its lock, as data_version tells of changes up to the last lock. */
+static wn_status begin_locked(wn_index *index, wn_error *err) {
+    int64_t ignored;
+    WN_TRY(wn_index_begin(index, err));
+    return wn_database_int(&index->database, "SELECT count(*) FROM meta", &ignored, err);
+}
+
 static wn_status refresh_vectors(wn_index *index, wn_error *err) {
     const wn_database *database = &index->database;
     if (!index->identity.dim)
         return wn_fail(err, WN_ERR_ARGUMENT,
                        "%s: holds no embeddings; build it with a model, or search with BM25",
                        database->path);
-    WN_TRY(wn_database_prepare(database, "PRAGMA data_version", &index->data_version, err));
-    bool row;
-    WN_TRY(wn_database_step(database, index->data_version, &row, err));
-    int64_t version = row ? sqlite3_column_int64(index->data_version, 0) : 0;
-    sqlite3_reset(index->data_version);
+    int64_t version;
+    WN_TRY(read_version(index, &version, err));
     if (version == index->seen_version) return WN_OK;
     wn_vectors_release(&index->vectors);
     index->seen_version = -1;
@@ -101,11 +117,8 @@ static wn_status refresh_vectors(wn_index *index, wn_error *err) {
     return WN_OK;
 }
 
-/* data_version tells of changes up to the last lock: so the transaction takes its lock first. */
 static wn_status begin_dense(wn_index *index, wn_error *err) {
-    int64_t ignored;
-    WN_TRY(wn_index_begin(index, err));
-    WN_TRY(wn_database_int(&index->database, "SELECT count(*) FROM meta", &ignored, err));
+    WN_TRY(begin_locked(index, err));
     return refresh_vectors(index, err);
 }
 
@@ -179,7 +192,10 @@ wn_status wn_index_search_bm25(wn_index *index, wn_str query, size_t k, const wn
     }
     wn_allowed allowed = {0};
     wn_top_k top = {.hits = hits, .k = k};
-    wn_status st = wn_index_begin(index, err);
+    int64_t version;
+    wn_status st = begin_locked(index, err);
+    if (st == WN_OK) st = read_version(index, &version, err);
+    if (st == WN_OK) wn_bm25_begin(index->bm25, version);
     if (st == WN_OK && nfilters)
         st = wn_filter_evaluate(&index->database, filters, nfilters, &allowed, err);
     if (st == WN_OK)

@@ -3,6 +3,7 @@
 #define WN_INDEX_INDEX_HANDLE_H
 
 #include "core/memory.h"
+#include "index/bm25.h"
 #include "index/index_schema.h"
 #include "index/vector_store.h"
 
@@ -13,6 +14,7 @@ struct wn_index {
     wn_vectors vectors;
     uint64_t *mask;         /* of rows, for filtered scans; grows to the file's size once */
     size_t mask_capacity;
+    wn_bm25 *bm25;
     wn_buf expression, input;
     sqlite3_stmt *match, *passage, *data_version;
 };

@@ -649,6 +649,49 @@ static void bm25_stems_and_orders(void **state) {
     remove_path(path);
 }
 
+/* Against FTS5's own function, before and after lengths are loaded, and after an update. */
+static void bm25_scores_equal_fts5_in_every_bit(void **state) {
+    enum { n = 300 };
+    static fake_document documents[n];
+    many_documents(documents, n, 600);
+    char *path = temp_path("bm25.wn");
+    wn_error err;
+    size_t compared = 0;
+    assert_ok(fake_build(path, documents, n / 2, NULL, NULL, NULL, NULL, &err), &err);
+    wn_index *index = open_index(path);
+    wn_hit *hits = malloc(4000 * sizeof *hits);
+    for (int round = 0; round < 8; round++) {
+        if (round == 4) assert_ok(fake_build(path, documents, n, NULL, NULL, NULL, NULL, &err), &err);
+        char query[400] = "";
+        for (int i = 0; i < 40; i++) sprintf(query + strlen(query), "w%d ", round * 400 + i * (round == 3 ? 1 : 9));
+        size_t count = bm25(index, query, hits, 4000);
+        wn_buf expression = {0};
+        assert_int_equal(wn_full_text_query((wn_str){query, strlen(query)}, &expression, NULL), WN_OK);
+        sqlite3 *db = NULL;
+        sqlite3_stmt *statement = NULL;
+        sqlite3_open(path, &db);
+        assert_int_equal(sqlite3_prepare_v2(db, "SELECT bm25(full_text) FROM full_text WHERE full_text MATCH ? AND rowid = ?", -1, &statement, NULL), SQLITE_OK);
+        for (size_t i = 0; i < count; i++) {
+            sqlite3_bind_text(statement, 1, expression.data, -1, SQLITE_STATIC);
+            sqlite3_bind_int64(statement, 2, hits[i].passage);
+            assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+            float expected = (float)-sqlite3_column_double(statement, 0);
+            assert_memory_equal(&expected, &hits[i].score, sizeof expected);
+            sqlite3_reset(statement);
+            compared++;
+        }
+        sqlite3_finalize(statement);
+        sqlite3_close(db);
+        wn_buf_release(&expression);
+    }
+    print_message("%zu BM25 scores equal FTS5's\n", compared);
+    assert_true(compared > 3000);
+    free(hits);
+    wn_index_close(index);
+    remove_path(path);
+    free_documents(documents, n);
+}
+
 static void bm25_hostile_queries_are_just_words(void **state) {
     static const fake_document documents[] = {
         {.source = "a", .text = "near content title NOT a sign * of quotes"},
@@ -1001,6 +1044,7 @@ int main(void) {
         cmocka_unit_test(failing_model_loses_nothing_computed),
         cmocka_unit_test(broken_source_keeps_the_documents_before_it),
         cmocka_unit_test(bm25_stems_and_orders),
+        cmocka_unit_test(bm25_scores_equal_fts5_in_every_bit),
         cmocka_unit_test(bm25_hostile_queries_are_just_words),
         cmocka_unit_test(bm25_finds_words_in_chinese_and_japanese),
         cmocka_unit_test(full_text_query_repeats_no_word),
