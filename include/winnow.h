@@ -14,6 +14,7 @@
  *   winnow/model.h    bi-encoder and cross-encoder: embed, score, score_batch
  *   winnow/index.h    one SQLite file: passages, embeddings, full text
  *   winnow/search.h   two-stage search and compare
+ *   winnow/eval.h     labelled queries, runs, measures, how sure a difference is
  *
  * Threads. A tokenizer and a model are immutable and may be shared. An encoder,
  * an index handle and a searcher belong to one thread at a time; each uses its
@@ -32,5 +33,6 @@
 #include <winnow/model.h>
 #include <winnow/index.h>
 #include <winnow/search.h>
+#include <winnow/eval.h>
 
 #endif
