@@ -17,6 +17,7 @@ int cmd_compare(int argc, char **argv);
 int cmd_index(int argc, char **argv);
 int cmd_search(int argc, char **argv);
 int cmd_model(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
 
 /* ---- options.c: a table of options over getopt_long ------------------------ */
 
