@@ -3,10 +3,12 @@
  * FTS5's own function asks the table full_text_docsize for the length of every row that matches: a
  * statement and a B-tree descent a row, which was most of a query's time where a question's
  * common words match nearly every passage. Here all lengths are read in one pass once a search
- * has asked for a thousand of them, and kept until the file changes: 12 bytes a passage.
+ * has asked for a thousand of them, and kept until the file changes: 12 bytes a passage. SciFact
+ * in passages of 500 characters (19,514), 100 queries, two busy cores, each run twice: 13 to
+ * 23 ms a query, against 29 to 65 with FTS5's.
  *
  * The formula, the constants and the order of operations are FTS5's (sqlite3Fts5Bm25...), so scores are
- * equal in every bit; test_index.c compares them. */
+ * equal in every bit; test_index_search.c compares them. */
 #include "index/bm25.h"
 
 #include <math.h>

@@ -287,4 +287,74 @@ static inline bool check_consistent(const char *path) {
     return made;
 }
 
+/* ---- What several tests search ------------------------------------------------- */
+
+static const fake_document small[] = {
+    {.source = "docs/lora.md", .title = "LoRA", .text = "Low-rank adapters train few parameters.",
+     .metadata = "{\"lang\": \"en\", \"tags\": [\"training\", \"adapter\"], \"year\": 2021}"},
+    {.source = "docs/spark.md", .title = "DGX Spark", .text = "The DGX Spark has 128 GB of unified memory.",
+     .metadata = "{\"lang\": \"en\", \"year\": 2025, \"draft\": true}"},
+    {.source = "docs/quant.md", .title = "Quantisation", .text = "Quantised weights need less memory.",
+     .metadata = "{\"lang\": \"de\"}"},
+    {.source = "7", .origin = "c.jsonl", .kind = WN_DOCUMENT_CORPUS, .title = "Titled line",
+     .text = "Only the body is here.", .metadata = "{}"},
+};
+enum { small_count = sizeof small / sizeof *small };
+
+static inline char *build_small(fake_model *model) {
+    char *path = temp_path("small.wn");
+    wn_error err;
+    assert_ok(fake_build(path, small, small_count, NULL, model, NULL, NULL, &err), &err);
+    return path;
+}
+
+static inline wn_index *open_index(const char *path) {
+    wn_index *index = NULL;
+    wn_error err;
+    assert_ok(wn_index_open(path, &index, &err), &err);
+    return index;
+}
+
+static inline size_t bm25(wn_index *index, const char *query, wn_hit *hits, size_t k) {
+    size_t count = 99;
+    wn_error err;
+    assert_ok(wn_index_search_bm25(index, (wn_str){query, strlen(query)}, k, NULL, 0, hits, &count, &err), &err);
+    return count;
+}
+
+/* The source of a passage, checked to be `expected`. */
+static inline void assert_source(wn_index *index, int64_t id, const char *expected) {
+    wn_passage *passage = NULL;
+    wn_error err;
+    assert_ok(wn_index_passage(index, id, &passage, &err), &err);
+    assert_string_equal(passage->source, expected);
+    wn_passage_free(passage);
+}
+
+/* Long texts: words are numbered so that passages differ. */
+static inline char *long_text(size_t words, unsigned seed) {
+    char *text = malloc(words * 16), *at = text;
+    assert_non_null(text);
+    for (size_t i = 0; i < words; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        at += sprintf(at, "w%u%s", seed >> 20, i % 40 == 39 ? "\n\n" : " ");
+    }
+    return text;
+}
+
+static inline void many_documents(fake_document *documents, size_t n, size_t words) {
+    for (size_t i = 0; i < n; i++) {
+        char *source = NULL;
+        assert_true(asprintf(&source, "many/%04zu.txt", i) > 0);
+        documents[i] = (fake_document){.source = source, .text = long_text(words, (unsigned)i + 1)};
+    }
+}
+
+static inline void free_documents(fake_document *documents, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        free((void *)(uintptr_t)documents[i].source);
+        free((void *)(uintptr_t)documents[i].text);
+    }
+}
+
 #endif

@@ -34,7 +34,7 @@ static fake_document *make_documents(int generation) {
     return documents;
 }
 
-static void free_documents(fake_document *documents) {
+static void free_generation(fake_document *documents) {
     for (size_t i = 0; i < ndocuments; i++) {
         free((void *)(uintptr_t)documents[i].source);
         free((void *)(uintptr_t)documents[i].text);
@@ -193,8 +193,8 @@ static void killed_builds_complete_to_the_same_index(void **state) {
     print_message("%zu kills\n", kills);
     remove_path(clean);
     remove_path(clean_second);
-    free_documents(first);
-    free_documents(second);
+    free_generation(first);
+    free_generation(second);
 }
 
 /* A writer killed in a commit leaves its journal: a reader undoes it, or says why it can't. */
@@ -226,7 +226,7 @@ static void reader_undoes_an_interrupted_commit(void **state) {
     wn_index_close(index);
     assert_true(check_consistent(path));
     remove_path(path);
-    free_documents(documents);
+    free_generation(documents);
 }
 
 int main(void) {
