@@ -14,6 +14,8 @@
  * replacement that would start inside a character counts as no rule, so that the
  * output stays valid UTF-8. */
 #include "text/charsmap.h"
+#include "core/utf8.h"
+#include "text/unicode.h"
 
 #include <string.h>
 
@@ -40,4 +42,25 @@ bool wn_charsmap_find(const wn_image *im, const char *key, size_t len, wn_str *o
         return true;
     }
     return false;
+}
+
+/* Between two of these classes there always is a boundary (UAX 29, GB999): what
+ * joins them is an extender, joiner or jamo in between. Prepend and regional
+ * indicators do join, so they are not plain; nor is CR, before LF. */
+static bool stands_alone(uint32_t cp) {
+    switch (WN_UC_GRAPHEME(wn_unicode_flags(cp))) {
+    case WN_G_OTHER: case WN_G_SYLLABLE: case WN_G_PICTO: return true;
+    default: return false;
+    }
+}
+
+void wn_charsmap_plain(const wn_image *image, uint8_t plain[WN_PLAIN_BYTES]) {
+    memset(plain, 0, WN_PLAIN_BYTES);
+    for (uint32_t cp = 0; cp < 65536; cp++) {
+        char bytes[4];
+        wn_str unused;
+        if ((cp >= 0xD800 && cp < 0xE000) || !stands_alone(cp)) continue;
+        size_t n = wn_utf8_put(cp, bytes);
+        if (!wn_charsmap_find(image, bytes, n, &unused)) plain[cp >> 3] |= (uint8_t)(1 << (cp & 7));
+    }
 }

@@ -38,6 +38,8 @@ void wn_encoding_free(wn_encoding *e) {
     wn_free(e->best_score);
     wn_free(e->best_start);
     wn_free(e->best_id);
+    wn_free(e->piece_end);
+    wn_free(e->cache);
     wn_free(e);
 }
 

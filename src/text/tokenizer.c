@@ -4,12 +4,14 @@
  * marked chunks -> subwords -> (encoding.c) truncation and template. */
 #include "core/error.h"
 #include "core/utf8.h"
-#include "text/charsmap.h"
 #include "text/tokenizer_cache.h"
 #include "text/tokenizer_impl.h"
 #include "text/unicode.h"
 
+#include <stdatomic.h>
 #include <string.h>
+
+static _Atomic uint64_t opened;
 
 /* A hostile size would otherwise be mapped and hashed first; XLM-R's is 17 MB. */
 enum { MAX_TOKENIZER_BYTES = 1 << 28 };
@@ -39,14 +41,18 @@ static void prepare_ascii(wn_tokenizer *t) {
     }
 }
 
-/* CR may join a LF after it, so it is never plain. */
-static void prepare_charsmap(wn_tokenizer *t) {
-    wn_str unused;
-    for (int c = 0; c < 128; c++) {
-        char byte = (char)c;
-        t->charsmap_plain[c] = c != '\r' && !wn_charsmap_find(&t->image, &byte, 1, &unused);
-    }
-    memset(t->charsmap_plain + 128, 0, 128);
+/* Whether one pass gives what the steps give one after another: nothing but the charsmap and
+ * runs of spaces made one, then Metaspace with its mark always in front. */
+static bool can_stream(const wn_tokenizer *t) {
+    const wn_image *im = &t->image;
+    uint32_t need = WN_TF_META_SPLIT | WN_TF_META_ALWAYS;
+    if (im->head->model != WN_MODEL_UNIGRAM || t->has_norm || im->step_count > 2) return false;
+    if ((im->head->flags & (need | WN_TF_WHITESPACE_SPLIT)) != need) return false;
+    if ((unsigned char)im->strings[im->head->meta_string] < 0x80) return false;
+    if (im->step_count > 0 && im->steps[0].kind != WN_STEP_CHARSMAP) return false;
+    return im->step_count < 2 ||
+           (im->steps[1].kind == WN_STEP_REPLACE_SPACES && im->steps[1].string_len == 1 &&
+            im->strings[im->steps[1].string] == ' ');
 }
 
 wn_status wn_tokenizer_from_image(const char *name, const void *data, size_t size, wn_tokenizer *t,
@@ -56,7 +62,8 @@ wn_status wn_tokenizer_from_image(const char *name, const void *data, size_t siz
     first_bytes(t->image.added_raw, t->raw_first, &t->has_raw);
     first_bytes(t->image.added_norm, t->norm_first, &t->has_norm);
     prepare_ascii(t);
-    prepare_charsmap(t);
+    t->streams = can_stream(t);
+    t->serial = 1 + atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed);
     t->special_single = t->special_pair = 0;
     for (size_t i = 0; i < t->image.single_count; i++) t->special_single += t->image.single[i].id >= 0;
     for (size_t i = 0; i < t->image.pair_count; i++) t->special_pair += t->image.pair[i].id >= 0;
@@ -147,6 +154,7 @@ static wn_status segment(const wn_tokenizer *t, const wn_span_text *in, bool at_
     if (!in->len) return WN_OK;
     if (t->image.head->model == WN_MODEL_WORDPIECE && !t->has_norm)
         return wn_bert_words(t, in, true, e, err); /* both steps in one pass */
+    if (t->streams) return wn_unigram_stream(t, in, e, err);
     wn_span_text norm;
     WN_TRY(wn_tokenizer_normalize(t, in, e, &norm, err));
     if (!t->has_norm) return subwords(t, &norm, at_start, e, err);
@@ -218,9 +226,7 @@ wn_status wn_tokenizer_encode(const wn_tokenizer *t, wn_str text, const wn_str *
                               size_t max_length, wn_truncation truncation, wn_encoding *e,
                               wn_error *err) {
     e->raw_len = 0;
-    /* Whether a word lies at the very start of the source is asked of its origin. */
-    e->track = (t->image.head->flags & WN_TF_META_FIRST) && (t->image.head->flags & WN_TF_WHITESPACE_SPLIT);
-    WN_TRY(wn_encoding_reserve(e, 1, err)); /* the offsets' room may lag behind the ids' */
+    e->track = false;
     WN_TRY(encode_one(t, text, e, err));
     size_t na = e->raw_len;
     if (pair) WN_TRY(encode_one(t, *pair, e, err));

@@ -6,6 +6,7 @@
 #include "tokenizer_json.h"
 
 #include "core/error.h"
+#include "text/charsmap.h"
 
 #include <string.h>
 
@@ -146,9 +147,21 @@ static wn_status normalizer(wn_compiler *c, const json_t *obj, int depth) {
                                type);
 }
 
+static wn_status plain_characters(wn_compiler *c) {
+    const wn_buf *map = &c->parts.section[WN_SEC_CHARSMAP];
+    const wn_buf *text = &c->parts.section[WN_SEC_CHARSMAP_TEXT];
+    wn_image view = {.charsmap = (const uint32_t *)(const void *)map->data,
+                     .charsmap_count = map->len / sizeof(uint32_t),
+                     .charsmap_text = text->data, .charsmap_text_len = text->len};
+    uint8_t plain[WN_PLAIN_BYTES];
+    wn_charsmap_plain(&view, plain);
+    return wn_buf_append(&c->parts.section[WN_SEC_PLAIN], plain, sizeof plain, c->err);
+}
+
 wn_status wn_compile_normalizer(wn_compiler *c) {
     const json_t *obj = json_object_get(c->root, "normalizer");
-    return !obj || json_is_null(obj) ? WN_OK : normalizer(c, obj, 0);
+    if (obj && !json_is_null(obj)) WN_TRY(normalizer(c, obj, 0));
+    return c->parts.head.model == WN_MODEL_UNIGRAM ? plain_characters(c) : WN_OK;
 }
 
 /* ---- pre-tokenizer ------------------------------------------------------- */
@@ -178,6 +191,16 @@ static wn_status metaspace(wn_compiler *c, const json_t *obj) {
     return wn_compiler_add_string(c, mark, &head->meta_string, &head->meta_len);
 }
 
+/* With the scheme "first" the reference would ask each word for its source offset, and
+ * answers oddly where one character became several words. No model is known to use it. */
+static wn_status metaspace_after_split(wn_compiler *c, const json_t *obj) {
+    WN_TRY(metaspace(c, obj));
+    if (!(c->parts.head.flags & WN_TF_META_FIRST) || !(c->parts.head.flags & WN_TF_WHITESPACE_SPLIT))
+        return WN_OK;
+    return wn_fail(c->err, WN_ERR_UNSUPPORTED,
+                   "%s: Metaspace of scheme \"first\" after WhitespaceSplit is not supported", c->path);
+}
+
 /* Metaspace, or a Sequence that ends in it. */
 static wn_status unigram_pre_tokenizer(wn_compiler *c, const json_t *obj, const char *type) {
     if (!strcmp(type, "Metaspace")) return metaspace(c, obj);
@@ -189,7 +212,7 @@ static wn_status unigram_pre_tokenizer(wn_compiler *c, const json_t *obj, const 
         WN_TRY(wn_component_type(c, item, "pre_tokenizer", &type));
         bool last = i + 1 == n;
         if (!last && !strcmp(type, "WhitespaceSplit")) c->parts.head.flags |= WN_TF_WHITESPACE_SPLIT;
-        else if (last && !strcmp(type, "Metaspace")) return metaspace(c, item);
+        else if (last && !strcmp(type, "Metaspace")) return metaspace_after_split(c, item);
         else return wn_component_refuse(c, "pre_tokenizer before Unigram", type);
     }
     return wn_fail(c->err, WN_ERR_FORMAT, "%s: empty Sequence of pre_tokenizers", c->path);

@@ -20,7 +20,7 @@ static const size_t element_size[WN_SEC_COUNT] = {
     [WN_SEC_ADDED_NORM] = sizeof(wn_trie_node), [WN_SEC_STEPS] = sizeof(wn_norm_step),
     [WN_SEC_STRINGS] = 1, [WN_SEC_SINGLE] = sizeof(wn_template_op),
     [WN_SEC_PAIR] = sizeof(wn_template_op), [WN_SEC_CHARSMAP] = sizeof(uint32_t),
-    [WN_SEC_CHARSMAP_TEXT] = 1,
+    [WN_SEC_CHARSMAP_TEXT] = 1, [WN_SEC_PLAIN] = 1,
 };
 
 void wn_image_parts_release(wn_image_parts *parts) {
@@ -150,7 +150,9 @@ static const char *check_steps(const view *v) {
     if (!in_strings(v, v->head->meta_string, v->head->meta_len) ||
         !in_strings(v, v->head->continuation_string, v->head->continuation_len))
         return "bad string";
-    if (v->head->model == WN_MODEL_UNIGRAM && v->head->meta_len == 0) return "bad string";
+    if (v->head->model == WN_MODEL_UNIGRAM &&
+        (v->head->meta_len == 0 || count(v, WN_SEC_PLAIN) != WN_PLAIN_BYTES))
+        return "bad string";
     const char *text = at(v, WN_SEC_CHARSMAP_TEXT);
     size_t len = count(v, WN_SEC_CHARSMAP_TEXT);
     if (len && (text[len - 1] || !wn_utf8_valid(text, len, NULL))) return "bad charsmap text";
@@ -191,6 +193,7 @@ wn_status wn_image_open(const char *name, const void *data, size_t size, wn_imag
         .single = at(&v, WN_SEC_SINGLE), .single_count = count(&v, WN_SEC_SINGLE),
         .pair = at(&v, WN_SEC_PAIR), .pair_count = count(&v, WN_SEC_PAIR),
         .charsmap = at(&v, WN_SEC_CHARSMAP), .charsmap_count = count(&v, WN_SEC_CHARSMAP),
+        .plain = at(&v, WN_SEC_PLAIN),
         .charsmap_text = at(&v, WN_SEC_CHARSMAP_TEXT),
         .charsmap_text_len = count(&v, WN_SEC_CHARSMAP_TEXT),
     };

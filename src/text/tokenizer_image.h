@@ -16,7 +16,7 @@
 #include "text/trie.h"
 
 #define WN_IMAGE_MAGIC "WNTOKEN"
-enum { WN_IMAGE_VERSION = 1, WN_IMAGE_MAX_VOCAB = 1 << 22 };
+enum { WN_IMAGE_VERSION = 2, WN_IMAGE_MAX_VOCAB = 1 << 22 };
 
 typedef enum wn_image_section {
     WN_SEC_TEXT,         /* token texts, each followed by a NUL */
@@ -32,8 +32,11 @@ typedef enum wn_image_section {
     WN_SEC_PAIR,         /* wn_template_op[] */
     WN_SEC_CHARSMAP,     /* uint32_t[]: the charsmap's own double array */
     WN_SEC_CHARSMAP_TEXT,/* its replacements, NUL-separated, ends with a NUL */
+    WN_SEC_PLAIN,        /* uint8_t[8192]: bit c is set when code point c < 65536 has no rule in the
+                          * charsmap and joins no plain neighbour in a grapheme cluster */
     WN_SEC_COUNT
 } wn_image_section;
+enum { WN_PLAIN_BYTES = 65536 / 8 };
 
 typedef enum wn_model_kind { WN_MODEL_WORDPIECE = 1, WN_MODEL_UNIGRAM = 2 } wn_model_kind;
 
@@ -100,6 +103,7 @@ typedef struct wn_image {
     const wn_added_token *added;
     const wn_norm_step *steps;
     const wn_template_op *single, *pair;
+    const uint8_t *plain;
     size_t step_count, added_count, single_count, pair_count, charsmap_count, charsmap_text_len;
 } wn_image;
 

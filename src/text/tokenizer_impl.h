@@ -20,7 +20,8 @@ struct wn_tokenizer {
     } ascii[2];            /* BERT: [0] while normalising, [1] over normalised text */
     uint8_t raw_first[256], norm_first[256]; /* bytes that can begin an added token */
     bool has_raw, has_norm;
-    uint8_t charsmap_plain[256]; /* Unigram: ASCII bytes the charsmap leaves alone */
+    bool streams;          /* Unigram: wn_unigram_stream may be used */
+    uint64_t serial;       /* of this open; an encoding's word cache belongs to one */
     size_t special_single, special_pair;
 };
 
@@ -42,6 +43,16 @@ typedef struct wn_gather {
     size_t run;       /* where the open run of combining marks begins; SIZE_MAX: none */
     uint32_t begin, end; /* source bytes of all of it */
 } wn_gather;
+
+/* A chunk and its pieces, so that common words skip the search. One cache line. */
+typedef struct wn_cached_chunk {
+    uint64_t key[3];  /* the bytes, zero-padded */
+    uint8_t len, count;
+    uint8_t ends[6];  /* where each piece ends in the chunk */
+    int32_t ids[6];
+    uint32_t unused[2];
+} wn_cached_chunk;
+enum { WN_CACHED_CHUNKS = 4096 };
 
 struct wn_encoding {
     /* the result */
@@ -71,7 +82,10 @@ struct wn_encoding {
     double *best_score;    /* Viterbi, one entry a byte */
     uint32_t *best_start;
     int32_t *best_id;
-    size_t best_score_cap, best_start_cap, best_id_cap;
+    uint32_t *piece_end;   /* ends of the pieces found last, in the order of the text */
+    size_t best_score_cap, best_start_cap, best_id_cap, piece_end_cap;
+    wn_cached_chunk *cache; /* [WN_CACHED_CHUNKS], direct-mapped; made at the first Unigram text */
+    uint64_t cache_serial;
 };
 
 /* Room for n more raw tokens, so that emitting needs no check. */
@@ -114,6 +128,12 @@ wn_status wn_unigram_normalize(const wn_tokenizer *t, const wn_span_text *in, wn
 /* at_start: nothing of the source lies before this text (Metaspace's scheme "first"). */
 wn_status wn_unigram_pieces(const wn_tokenizer *t, const wn_span_text *in, bool at_start,
                             wn_encoding *e, wn_error *err);
+
+/* The chunk in e->word to ids. */
+wn_status wn_unigram_chunk(const wn_tokenizer *t, wn_encoding *e, wn_error *err);
+/* unigram_stream.c: normaliser and pieces in one pass, for the common set-up (t->streams). */
+wn_status wn_unigram_stream(const wn_tokenizer *t, const wn_span_text *in, wn_encoding *e,
+                            wn_error *err);
 
 /* added_tokens.c: the next added token at or after *pos in text (valid UTF-8).
  * Returns false when there is none. [begin, end) includes stripped white space;

@@ -6,6 +6,9 @@
  * as "oooo" = "o" + "ooo" or "ooo" + "o", so the order of additions is part of
  * the contract and must not be rearranged.
  *
+ * Chunks of up to 24 bytes are remembered in the encoding (a direct-mapped table of
+ * 4096, 256 KB): natural text repeats its words, and the search then is a look-up.
+ *
  * A walk down the trie ends at the longest piece, so the search is linear in the
  * text: a megabyte without a space is one chunk and costs what it should. */
 #include "core/error.h"
@@ -69,17 +72,7 @@ static wn_status map_cluster(const wn_tokenizer *t, target *to, const wn_span_te
 }
 
 static wn_status map_characters(const wn_tokenizer *t, target *to, const wn_span_text *in) {
-    const uint8_t *plain = t->charsmap_plain;
     for (size_t pos = 0; pos < in->len;) {
-        /* ASCII before ASCII is a cluster of its own, CR LF apart (CR is never plain). */
-        size_t run = pos;
-        while (run < in->len && plain[(unsigned char)in->text[run]]) run++;
-        if (run < in->len && run > pos && (unsigned char)in->text[run] >= 0x80) run--;
-        if (run > pos) {
-            WN_TRY(copy(to, in, pos, run));
-            pos = run;
-            continue;
-        }
         size_t end = wn_grapheme_end(in->text, pos, in->len);
         WN_TRY(map_cluster(t, to, in, pos, end));
         pos = end;
@@ -150,6 +143,7 @@ wn_status wn_unigram_normalize(const wn_tokenizer *t, const wn_span_text *in, wn
 static wn_status viterbi_room(wn_encoding *e, size_t len, wn_error *err) {
     WN_TRY(wn_grow(&e->best_score, &e->best_score_cap, len + 1, sizeof *e->best_score, err));
     WN_TRY(wn_grow(&e->best_start, &e->best_start_cap, len + 1, sizeof *e->best_start, err));
+    WN_TRY(wn_grow(&e->piece_end, &e->piece_end_cap, len + 1, sizeof *e->piece_end, err));
     return wn_grow(&e->best_id, &e->best_id_cap, len + 1, sizeof *e->best_id, err);
 }
 
@@ -185,8 +179,9 @@ static void search(const wn_image *im, wn_encoding *e) {
 }
 
 /* Walks the best path back; neighbouring unknowns become one token. Tokens are written
- * downwards from the end of the reserved room, then moved into place. */
-static void backtrack(const wn_tokenizer *t, wn_encoding *e) {
+ * downwards from the end of the reserved room, then moved into place. Returns how many;
+ * their ends are then the last ones of e->piece_end[0, word.len). */
+static size_t backtrack(const wn_tokenizer *t, wn_encoding *e) {
     const wn_image *im = &t->image;
     int32_t unk = (int32_t)im->head->unk_id;
     size_t first = e->raw_len, top = first + e->word.len, at = top;
@@ -201,6 +196,7 @@ static void backtrack(const wn_tokenizer *t, wn_encoding *e) {
         }
         at--;
         e->raw[at] = id;
+        e->piece_end[at - first] = (uint32_t)end;
         if (e->track) {
             e->raw_offsets[2 * at] = e->word.origin[2 * begin];
             e->raw_offsets[2 * at + 1] = e->word.origin[2 * end - 1];
@@ -212,14 +208,65 @@ static void backtrack(const wn_tokenizer *t, wn_encoding *e) {
         memmove(e->raw_offsets + 2 * first, e->raw_offsets + 2 * at,
                 2 * (top - at) * sizeof *e->raw_offsets);
     e->raw_len = first + (top - at);
+    return top - at;
 }
 
-static wn_status chunk(const wn_tokenizer *t, wn_encoding *e, wn_error *err) {
+/* ---- one chunk ----------------------------------------------------------- */
+
+/* The slot that may hold the chunk, with its key; NULL when it is too long to be kept. */
+static wn_cached_chunk *slot_of(wn_encoding *e, uint64_t key[3]) {
+    size_t len = e->word.len;
+    if (len > sizeof e->cache->key) return NULL;
+    memset(key, 0, sizeof e->cache->key);
+    memcpy(key, e->word.data, len);
+    uint64_t h = (key[0] ^ len) * 0x9E3779B97F4A7C15u;
+    h = (h ^ key[1] ^ h >> 29) * 0xBF58476D1CE4E5B9u;
+    h = (h ^ key[2] ^ h >> 32) * 0x94D049BB133111EBu;
+    return &e->cache[(h >> 40) % WN_CACHED_CHUNKS];
+}
+
+static void emit_cached(wn_encoding *e, const wn_cached_chunk *slot) {
+    size_t begin = 0;
+    for (size_t i = 0; i < slot->count; i++) {
+        size_t end = slot->ends[i];
+        wn_encoding_emit(e, slot->ids[i], e->track ? e->word.origin[2 * begin] : 0,
+                         e->track ? e->word.origin[2 * end - 1] : 0);
+        begin = end;
+    }
+}
+
+static void remember(wn_encoding *e, wn_cached_chunk *slot, const uint64_t key[3], size_t count) {
+    if (count > sizeof slot->ends) return;
+    memcpy(slot->key, key, sizeof slot->key);
+    slot->len = (uint8_t)e->word.len;
+    slot->count = (uint8_t)count;
+    for (size_t i = 0; i < count; i++) {
+        slot->ends[i] = (uint8_t)e->piece_end[e->word.len - count + i];
+        slot->ids[i] = e->raw[e->raw_len - count + i];
+    }
+}
+
+wn_status wn_unigram_chunk(const wn_tokenizer *t, wn_encoding *e, wn_error *err) {
+    uint64_t key[3];
     if (!e->word.len) return WN_OK;
+    if (!e->cache) {
+        e->cache = wn_calloc(WN_CACHED_CHUNKS, sizeof *e->cache);
+        if (!e->cache) return wn_fail_memory(err, WN_CACHED_CHUNKS * sizeof *e->cache);
+    }
+    if (e->cache_serial != t->serial) {
+        memset(e->cache, 0, WN_CACHED_CHUNKS * sizeof *e->cache);
+        e->cache_serial = t->serial;
+    }
     WN_TRY(wn_encoding_reserve(e, e->word.len + 1, err));
+    wn_cached_chunk *slot = slot_of(e, key);
+    if (slot && slot->len == e->word.len && !memcmp(slot->key, key, sizeof key)) {
+        emit_cached(e, slot);
+        return WN_OK;
+    }
     WN_TRY(viterbi_room(e, e->word.len, err));
     search(&t->image, e);
-    backtrack(t, e);
+    size_t count = backtrack(t, e);
+    if (slot) remember(e, slot, key, count);
     return WN_OK;
 }
 
@@ -271,7 +318,7 @@ static wn_status metaspace(const wn_tokenizer *t, const wn_span_text *in, bool p
         size_t n = mark_at(in, pos, mark);
         if (n) {
             if (split && pos > 0) {
-                WN_TRY(chunk(t, e, err));
+                WN_TRY(wn_unigram_chunk(t, e, err));
                 e->word.len = 0;
             }
             WN_TRY(gather(e, mark.data, mark.len, wn_origin_begin(in, pos),
@@ -284,7 +331,7 @@ static wn_status metaspace(const wn_tokenizer *t, const wn_span_text *in, bool p
         WN_TRY(gather_span(e, in, pos, end, err));
         pos = end;
     }
-    return chunk(t, e, err);
+    return wn_unigram_chunk(t, e, err);
 }
 
 wn_status wn_unigram_pieces(const wn_tokenizer *t, const wn_span_text *in, bool at_start,
@@ -299,8 +346,7 @@ wn_status wn_unigram_pieces(const wn_tokenizer *t, const wn_span_text *in, bool 
             end += wn_utf8_width((unsigned char)in->text[end]);
         if (end > pos) {
             wn_span_text word = wn_span_slice(in, pos, end);
-            bool prepend = always || (first && wn_origin_begin(&word, 0) == 0);
-            WN_TRY(metaspace(t, &word, prepend, e, err));
+            WN_TRY(metaspace(t, &word, always, e, err));
         }
         pos = end < in->len ? end + wn_utf8_width((unsigned char)in->text[end]) : end;
     }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <winnow/text.h>
+#include "text/tokenizer_impl.h"
 
 #define BERT WN_SOURCE_ROOT "/models/reranker-minilm-l6-v0"
 
@@ -205,6 +205,29 @@ static void encode_equals_raw_and_join(void **state) {
     wn_encoding_free(whole);
 }
 
+/* The one-pass way of XLM-R against the step-by-step way of unigram.c. */
+static void unigram_stream_equals_its_plain_twin(void **state) {
+    wn_encoding *a = NULL, *b = NULL;
+    wn_tokenizer steps = *xlmr;
+    steps.streams = false;
+    assert_true(xlmr->streams);
+    assert_int_equal(wn_encoding_create(&a, NULL), WN_OK);
+    assert_int_equal(wn_encoding_create(&b, NULL), WN_OK);
+    for (size_t i = 0; i < HOSTILE * HOSTILE; i++) {
+        char text[1024];
+        snprintf(text, sizeof text, "%s%s", hostile[i / HOSTILE], hostile[i % HOSTILE]);
+        assert_int_equal(wn_tokenizer_encode_raw(xlmr, str(text), a, NULL), WN_OK);
+        assert_int_equal(wn_tokenizer_encode_raw(&steps, str(text), b, NULL), WN_OK);
+        size_t n = wn_encoding_length(a);
+        assert_int_equal(n, wn_encoding_length(b));
+        assert_memory_equal(wn_encoding_ids(a), wn_encoding_ids(b), n * sizeof(int32_t));
+        for (size_t k = 0; k < 2 * n; k++)
+            assert_int_equal(wn_encoding_offsets(a)[k], wn_encoding_offsets(b)[k]);
+    }
+    wn_encoding_free(a);
+    wn_encoding_free(b);
+}
+
 static void offsets_cover_the_source_in_order(void **state) {
     wn_encoding *e = NULL;
     assert_int_equal(wn_encoding_create(&e, NULL), WN_OK);
@@ -305,6 +328,7 @@ int main(void) {
         cmocka_unit_test(truncation_without_room_for_specials_is_refused),
         cmocka_unit_test(join_refuses_ids_of_its_own_output),
         cmocka_unit_test(encode_equals_raw_and_join),
+        cmocka_unit_test(unigram_stream_equals_its_plain_twin),
         cmocka_unit_test(offsets_cover_the_source_in_order),
         cmocka_unit_test(offsets_point_at_the_source_of_changed_characters),
         cmocka_unit_test(a_megabyte_without_a_space_is_linear),

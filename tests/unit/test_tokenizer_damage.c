@@ -137,6 +137,8 @@ static void unknown_components_are_refused_by_name(void **state) {
                  METASPACE "]}"), no, "\"Digits\"");
     refused(WITH(tiny_unigram, pre, "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"odd\"}"),
             no, "\"odd\"");
+    refused(WITH(tiny_unigram, pre, "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"},"
+                 "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"first\"}]}"), no, "\"first\"");
     refused(WITH(tiny_bert, post, "{\"type\":\"ByteLevel\"}"), no, "\"ByteLevel\"");
     refused(WITH(tiny_unigram, model, "{\"type\":\"Unigram\",\"unk_id\":0,\"byte_fallback\":true,\"vocab\":[[\"a\",0]]}"),
             no, "byte_fallback");
