@@ -71,9 +71,8 @@ typedef struct wn_build_stats {
  * Another model or other split options than the index was made with: WN_ERR_MISMATCH. After an
  * error (or WN_ERR_CANCELLED) what was committed is kept, and the next build goes on. Sources are the paths as given. */
 WN_API wn_status wn_index_build(const char *path, const char *const *inputs, size_t ninputs,
-                                wn_bi_encoder *encoder, const wn_model *model,
-                                const wn_build_options *options, wn_build_stats *stats,
-                                wn_error *err);
+                                wn_bi_encoder *encoder, const wn_build_options *options,
+                                wn_build_stats *stats, wn_error *err);
 
 /* ---- First stage ---------------------------------------------------------- */
 

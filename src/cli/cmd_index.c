@@ -11,7 +11,7 @@ static void warn(void *ctx, const char *message) {
     fprintf(stderr, "winnow: warning: %s\n", message);
 }
 
-static void print_stats(const char *path, const wn_model *model, const wn_build_stats *s) {
+static void print_stats(const char *path, const wn_bi_encoder *encoder, const wn_build_stats *s) {
     printf("%s: %llu documents added, %llu changed, %llu unchanged, %llu removed", path,
            (unsigned long long)s->documents_added, (unsigned long long)s->documents_changed,
            (unsigned long long)s->documents_unchanged, (unsigned long long)s->documents_removed);
@@ -19,7 +19,7 @@ static void print_stats(const char *path, const wn_model *model, const wn_build_
         printf(", %llu skipped", (unsigned long long)s->documents_skipped);
     printf("\n%llu passages embedded, %llu reused", (unsigned long long)s->passages_embedded,
            (unsigned long long)s->passages_reused);
-    if (model) printf(", by %s", wn_model_describe(model).name);
+    if (encoder) printf(", by %s", wn_model_describe(wn_bi_encoder_model(encoder)).name);
     printf(", in %.1f s", s->seconds);
     if (s->passages_embedded && s->seconds > 0)
         printf(" (%.0f tokens/s)", (double)s->tokens_embedded / s->seconds);
@@ -30,7 +30,7 @@ static void print_stats(const char *path, const wn_model *model, const wn_build_
 }
 
 static int build(const char *path, const cli_list *inputs, wn_bi_encoder *encoder,
-                 const wn_model *model, wn_build_options *options, bool quiet) {
+                 wn_build_options *options, bool quiet) {
     cli_progress progress;
     wn_build_stats stats = {0};
     wn_error err;
@@ -39,8 +39,8 @@ static int build(const char *path, const cli_list *inputs, wn_bi_encoder *encode
     options->progress_ctx = &progress;
     options->warning = warn;
     options->warning_ctx = &progress;
-    wn_status st = wn_index_build(path, inputs->items, inputs->count, encoder, model, options, &stats,
-                                  &err);
+    wn_status st =
+        wn_index_build(path, inputs->items, inputs->count, encoder, options, &stats, &err);
     cli_progress_end(&progress);
     if (st == WN_ERR_CANCELLED) {
         fprintf(stderr, "winnow: stopped; what is in %s is kept, the same command goes on from there\n",
@@ -48,7 +48,7 @@ static int build(const char *path, const cli_list *inputs, wn_bi_encoder *encode
         return EXIT_INTERRUPTED;
     }
     if (st != WN_OK) return cli_fail(&err);
-    if (!quiet) print_stats(path, model, &stats);
+    if (!quiet) print_stats(path, encoder, &stats);
     return cli_finish_output();
 }
 
@@ -64,6 +64,7 @@ int cmd_index(int argc, char **argv) {
         {"chunk-size", 0, OPT_SIZE, &build_options.split.chunk_size, "N", "size of a passage (500)", 1},
         {"chunk-overlap", 0, OPT_SIZE, &build_options.split.chunk_overlap, "N", "overlap (100)", 0},
         {"unit", 0, OPT_CHOICE, &unit, NULL, "what sizes count", .choices = UNITS},
+        {"no-stemming", 0, OPT_UNFLAG, &build_options.stemming, NULL, "BM25 on words as they are written"},
         {"keep-missing", 0, OPT_FLAG, &build_options.keep_missing, NULL,
          "keep documents whose file is gone"},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
@@ -94,7 +95,7 @@ int cmd_index(int argc, char **argv) {
             code = cli_fail(&err);
         } else {
             if (model) build_options.split.tokenizer = wn_model_tokenizer(model);
-            code = build(path, &inputs, encoder, bm25_only ? NULL : model, &build_options, quiet);
+            code = build(path, &inputs, encoder, &build_options, quiet);
         }
     }
     wn_bi_encoder_free(encoder);

@@ -13,17 +13,13 @@ static wn_status embed(void *ctx, const wn_str *texts, size_t n, float *out, wn_
     return wn_bi_encoder_embed(ctx, texts, n, WN_ROLE_DOCUMENT, WN_LENGTH_TRUNCATE, out, fits, err);
 }
 
-wn_status wn_embedder_of_bi_encoder(wn_bi_encoder *encoder, const wn_model *model, wn_embedder *out,
-                                    wn_error *err) {
-    if (!encoder || !model)
-        return wn_fail(err, WN_ERR_ARGUMENT, "an encoder and its model are given together, or neither is");
-    wn_model_info info = wn_model_describe(model);
-    *out = (wn_embedder){.ctx = encoder, .dim = wn_bi_encoder_dim(encoder), .name = info.name,
+wn_embedder wn_embedder_of_bi_encoder(wn_bi_encoder *encoder) {
+    wn_model_info info = wn_model_describe(wn_bi_encoder_model(encoder));
+    return (wn_embedder){.ctx = encoder, .dim = wn_bi_encoder_dim(encoder), .name = info.name,
                          .hash = info.weights_hash, .path = info.path,
                          .query_prompt = info.query_prompt, .document_prompt = info.document_prompt,
                          .pooling = info.pooling, .normalize = info.normalize,
                          .max_length = info.max_length, .embed = embed};
-    return WN_OK;
 }
 
 wn_status wn_index_check_model(wn_index *index, const wn_model *model, wn_error *err) {

@@ -21,8 +21,7 @@ typedef struct wn_embedder {
                        wn_error *err);
 } wn_embedder;
 
-/* Borrows both; they must outlive *out. */
-wn_status wn_embedder_of_bi_encoder(wn_bi_encoder *encoder, const wn_model *model, wn_embedder *out,
-                                    wn_error *err);
+/* Borrows the encoder and its model's strings. */
+wn_embedder wn_embedder_of_bi_encoder(wn_bi_encoder *encoder);
 
 #endif

@@ -353,10 +353,10 @@ static void source_position(void *ctx, uint64_t *done, uint64_t *total) {
 }
 
 wn_status wn_index_build(const char *path, const char *const *inputs, size_t ninputs,
-                         wn_bi_encoder *encoder, const wn_model *model,
-                         const wn_build_options *options, wn_build_stats *stats, wn_error *err) {
-    wn_embedder embedder;
-    if (encoder || model) WN_TRY(wn_embedder_of_bi_encoder(encoder, model, &embedder, err));
+                         wn_bi_encoder *encoder, const wn_build_options *options,
+                         wn_build_stats *stats, wn_error *err) {
+    wn_embedder embedder = {0};
+    if (encoder) embedder = wn_embedder_of_bi_encoder(encoder);
     wn_document_source_options source_options = wn_document_source_options_default();
     if (options) {
         source_options.warning = options->warning;

@@ -190,7 +190,7 @@ static wn_status rerank(wn_searcher *searcher, wn_str query, const wn_search_opt
     for (uint32_t i = 0; i < s->n; i++) s->order[i] = i;
     if (!opt->rerank || !s->n) return WN_OK;
     for (size_t i = 0; i < s->n; i++)
-        s->texts[i] = (wn_str){s->passages[i]->content, s->passages[i]->content_length};
+        s->texts[i] = (wn_str){s->passages[i]->input, s->passages[i]->input_length};
     WN_TRY(wn_cross_encoder_score_batch(searcher->cross, query, s->texts, s->n,
                                         opt->batch_size ? opt->batch_size : RERANK_BATCH,
                                         opt->length_policy, s->pairs, err));

@@ -229,7 +229,7 @@ static void repeated_source_is_kept_once_with_a_warning(void **state) {
     options.warning_ctx = warning;
     wn_build_stats stats;
     for (int round = 0; round < 2; round++) {
-        assert_int_equal(fake_build(path, twice, 3, NULL, NULL, &options, &stats, NULL), WN_OK);
+        assert_int_equal(fake_build(path, twice, 3, NULL, &options, &stats, NULL), WN_OK);
         assert_int_equal(stats.documents_skipped, 1);
         assert_string_equal(warning, "1: occurs twice; the first is kept");
     }
@@ -514,7 +514,7 @@ static void folder_and_corpus_are_indexed_and_updated(void **state) {
     options.split.chunk_overlap = 0;
     wn_build_stats stats;
     wn_error err;
-    assert_ok(wn_index_build(path, inputs, 2, NULL, NULL, &options, &stats, &err), &err);
+    assert_ok(wn_index_build(path, inputs, 2, NULL, &options, &stats, &err), &err);
     assert_int_equal(stats.documents_added, 4);
     assert_true(check_consistent(path));
     wn_index *index = open_index(path);
@@ -532,7 +532,7 @@ static void folder_and_corpus_are_indexed_and_updated(void **state) {
     snprintf(file, sizeof file, "%s/notes.txt", docs);
     unlink(file);
     write_text(docs, "new.md", "# New\n\nSomething about quantisation.\n");
-    assert_ok(wn_index_build(path, inputs, 2, NULL, NULL, &options, &stats, &err), &err);
+    assert_ok(wn_index_build(path, inputs, 2, NULL, &options, &stats, &err), &err);
     assert_int_equal(stats.documents_added, 1);
     assert_int_equal(stats.documents_removed, 2);
     assert_int_equal(stats.documents_unchanged, 2);
@@ -540,13 +540,13 @@ static void folder_and_corpus_are_indexed_and_updated(void **state) {
     assert_int_equal(bm25(index, "cats adapters", hits, 8), 0);
     assert_int_equal(bm25(index, "quantisation", hits, 8), 1);
     /* One input alone: the other's documents stay. */
-    assert_ok(wn_index_build(path, inputs + 1, 1, NULL, NULL, &options, &stats, &err), &err);
+    assert_ok(wn_index_build(path, inputs + 1, 1, NULL, &options, &stats, &err), &err);
     assert_int_equal(stats.documents_removed, 0);
     /* An input that isn't there changes nothing, and makes no file. */
     const char *missing[] = {"/nowhere/at/all"};
-    assert_int_equal(wn_index_build(path, missing, 1, NULL, NULL, &options, &stats, &err), WN_ERR_NOT_FOUND);
+    assert_int_equal(wn_index_build(path, missing, 1, NULL, &options, &stats, &err), WN_ERR_NOT_FOUND);
     char *none = temp_path("none.wn");
-    assert_int_equal(wn_index_build(none, missing, 1, NULL, NULL, &options, &stats, &err), WN_ERR_NOT_FOUND);
+    assert_int_equal(wn_index_build(none, missing, 1, NULL, &options, &stats, &err), WN_ERR_NOT_FOUND);
     assert_int_equal(access(none, F_OK), -1);
     remove_path(none);
     wn_index_close(index);
