@@ -229,7 +229,7 @@ static void repeated_source_is_kept_once_with_a_warning(void **state) {
     options.warning_ctx = warning;
     wn_build_stats stats;
     for (int round = 0; round < 2; round++) {
-        assert_int_equal(fake_build(path, twice, 3, NULL, &options, &stats, NULL), WN_OK);
+        assert_int_equal(fake_build(path, twice, 3, NULL, NULL, &options, &stats, NULL), WN_OK);
         assert_int_equal(stats.documents_skipped, 1);
         assert_string_equal(warning, "1: occurs twice; the first is kept");
     }
