@@ -37,6 +37,10 @@ void wn_map_close(wn_map *map) {
     *map = (wn_map){0};
 }
 
+void wn_map_forget(const wn_map *map) {
+    if (map->size) madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED);
+}
+
 wn_status wn_file_read(const char *path, size_t limit, wn_buf *out, wn_error *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return wn_fail_errno(err, path, "cannot open");

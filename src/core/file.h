@@ -11,6 +11,8 @@ typedef struct wn_map {
 
 wn_status wn_map_open(const char *path, wn_map *out, wn_error *err);
 void wn_map_close(wn_map *map);
+/* Takes the pages read so far out of this process's memory; they are read again when touched. */
+void wn_map_forget(const wn_map *map);
 
 /* Whole file, at most `limit` bytes (over it: WN_ERR_FORMAT, names the limit). */
 wn_status wn_file_read(const char *path, size_t limit, wn_buf *out, wn_error *err);

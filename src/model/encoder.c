@@ -5,6 +5,9 @@
  * 1.5 MB). Word embeddings, half of a small model and a third of a large one, are neither copied nor
  * converted: a forward pass reads a few hundred rows of them, in the file's own type.
  *
+ * The file's pages are given back after each layer, so that weights are in memory once: all-MiniLM-L6-v2
+ * peaks at 74 MB resident, its f32 file being 91 MB (only the word rows that were read stay).
+ *
  * Layers are packed in parallel, on threads of a pool that ends with this call: the GEMM library must
  * be set up per thread (wn_gemm_thread_start), and the caller's thread is not ours to set up.
  *
@@ -220,6 +223,8 @@ static void pack_task(void *ctx, size_t task, int worker) {
     wn_status st = task < p->encoder->config.layers
                        ? layer_read(p->encoder, p->weights, &p->stages[worker], task, p->precision, &error)
                        : head_dense_read(p->encoder, p->weights, &p->stages[worker], p->precision, &error);
+    /* Packed: the file's pages need not stay beside it. Another worker's are read again from the cache. */
+    wn_weights_forget(p->weights);
     if (st == WN_OK) return;
     pthread_mutex_lock(&p->lock);
     if (p->status == WN_OK || task < p->failed_task) {
@@ -316,6 +321,7 @@ wn_status wn_encoder_create(const wn_model_config *config, const wn_weights *wei
         st = wn_fail_memory(err, config->layers * sizeof *encoder->layers);
         goto fail;
     }
+    wn_weights_forget(weights); /* hashing has read all of it */
     WN_TRY_GOTO(vectors_create(encoder, err));
     WN_TRY_GOTO(words_find(encoder, weights, err));
     WN_TRY_GOTO(places_read(encoder, weights, err));

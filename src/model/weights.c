@@ -219,6 +219,10 @@ void wn_weights_close(wn_weights *weights) {
     wn_free(weights);
 }
 
+void wn_weights_forget(const wn_weights *weights) {
+    for (size_t i = 0; i < weights->nfiles; i++) wn_map_forget(&weights->files[i].map);
+}
+
 /* ---- asking --------------------------------------------------------------- */
 
 static const wn_weights_entry *find(const wn_weights *weights, const char *name) {

@@ -32,6 +32,9 @@ typedef struct wn_weights wn_weights;
  * name is checked here: a tensor that is found is safe to read. */
 wn_status wn_weights_open(const char *dir, wn_weights **out, wn_error *err);
 void wn_weights_close(wn_weights *weights);
+/* Takes the pages of the files read so far out of memory (they stay in the system's cache): called when
+ * their contents have been packed elsewhere. Tensors stay valid. */
+void wn_weights_forget(const wn_weights *weights);
 /* NULL when absent. */
 const wn_tensor *wn_weights_find(const wn_weights *weights, const char *name);
 size_t wn_weights_count(const wn_weights *weights);
