@@ -16,6 +16,7 @@ import sys
 CASES = re.compile(r"^\[  (PASSED |SKIPPED|FAILED )\s*\] (\d+) test\(s\)", re.M)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(?:OK|FAILED)(?: \((.*)\))?$", re.M)
 SKIPPED = re.compile(r"^\[  SKIPPED \] (\w+)$", re.M)
+SKIPPED_METHOD = re.compile(r"^(\w+) \(.*\.\.\. skipped (.*)$", re.M)  # unittest -v
 WORTH_SHOWING = re.compile(r"parity|largest|compared|SKIPPED:", re.I)
 
 
@@ -41,6 +42,8 @@ def count(test, report):
             report.append(f"   {line.strip()}")
     for name in sorted(set(SKIPPED.findall(text))):
         report.append(f"   SKIPPED {test['name']}: {name}")
+    for name, why in SKIPPED_METHOD.findall(text):
+        report.append(f"   SKIPPED {test['name']}: {name}: {why}")
     if result == "SKIP" and not SKIPPED.search(text):
         report.append(f"   SKIPPED {test['name']}")
     if tally["FAILED"]:

@@ -27,9 +27,10 @@ count() {
     echo "$1 $2 $3 $4" >>"$results"
     printf '   %s: %d passed, %d failed, %d skipped\n' "$1" "$2" "$3" "$4"
 }
-# broken SUITE: the suite could not even be built; show the end of its log.
+# broken SUITE: the suite could not even be built; show the errors, or the end of its log.
 broken() {
-    tail -n 40 "$logs/$1.log"
+    grep -E -A 4 'error:|undefined reference|^FAILED|ERROR:' "$logs/$1.log" | head -n 60 |
+        grep . || tail -n 40 "$logs/$1.log"
     count "$1" 0 1 0
 }
 # configure SUITE DIR ARGS...: -Werror always; a directory that exists is kept.
@@ -55,7 +56,7 @@ run_meson() {
 
 suite_gcc() {
     say "gcc: -Werror build, every test at full size"
-    CC=gcc configure gcc build && ninja -C build >>"$logs/gcc.log" 2>&1 || { broken gcc; return; }
+    CC=gcc configure gcc build && ninja -k 0 -C build >>"$logs/gcc.log" 2>&1 || { broken gcc; return; }
     tools/get_models.sh --all || echo "   models are missing: their tests will say SKIPPED"
     run_meson gcc build
 }
@@ -63,7 +64,7 @@ suite_gcc() {
 suite_clang() {
     say "clang: -Werror build, unit tests"
     CC=clang configure clang build-clang -Dbench=false &&
-        ninja -C build-clang >>"$logs/clang.log" 2>&1 || { broken clang; return; }
+        ninja -k 0 -C build-clang >>"$logs/clang.log" 2>&1 || { broken clang; return; }
     WN_TEST_QUICK=1 run_meson clang build-clang --suite unit
 }
 
@@ -71,7 +72,7 @@ suite_asan() {
     say "asan: AddressSanitizer and UndefinedBehaviorSanitizer, unit tests"
     CC=gcc configure asan build-asan -Dbench=false -Db_sanitize=address,undefined \
         -Dc_args=-fno-sanitize-recover=all &&
-        ninja -C build-asan >>"$logs/asan.log" 2>&1 || { broken asan; return; }
+        ninja -k 0 -C build-asan >>"$logs/asan.log" 2>&1 || { broken asan; return; }
     ASAN_OPTIONS=halt_on_error=1:abort_on_error=1:detect_stack_use_after_return=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         LSAN_OPTIONS=suppressions=$root/tools/lsan.supp:print_suppressions=0 \
@@ -91,7 +92,7 @@ suite_aarch64() {
         return
     fi
     configure aarch64 build-aarch64 --cross-file build-aarch64-sysroot/cross.ini -Dbench=false &&
-        ninja -C build-aarch64 >>"$logs/aarch64.log" 2>&1 || { broken aarch64; return; }
+        ninja -k 0 -C build-aarch64 >>"$logs/aarch64.log" 2>&1 || { broken aarch64; return; }
     WN_TEST_QUICK=1 WN_TEST_EMULATED=1 run_meson aarch64 build-aarch64 --suite unit -t 3
 }
 

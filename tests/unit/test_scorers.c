@@ -42,8 +42,8 @@ static const char *const DOCS[NDOCS] = {
     "LoRA",
     "LoRA adds a pair of small trainable matrices beside a frozen weight matrix.",
     "Vector databases keep embeddings and find the nearest ones.",
-    "The harbour was quiet, and the boats lay still in the evening light; nobody spoke, and the "
-    "lamps along the quay were lit one by one while the tide went out.",
+    ("The harbour was quiet, and the boats lay still in the evening light; nobody spoke, and the "
+     "lamps along the quay were lit one by one while the tide went out."),
     "Quantisation stores weights in fewer bits. Eight bits halve the memory of sixteen.",
     "Attention compares each token's query with every token's key and mixes the values.",
     "A B-tree keeps keys in order; a page holds many of them.",
