@@ -218,13 +218,12 @@ typedef struct wn_stats_options {
 } wn_stats_options;
 WN_API wn_stats_options wn_stats_options_default(void);
 
-/* low <= mean <= high does not hold by construction, but for the mean of few skewed values it is
- * what BCa gives in practice. */
 typedef struct wn_interval {
     double mean, low, high;
 } wn_interval;
 
-/* BCa bootstrap of the mean of x [n]; n = 0 is WN_ERR_ARGUMENT, n = 1 gives a point. */
+/* Bootstrap interval of the mean of x [n] (percentiles, expanded for small n; src/eval/bootstrap.c
+ * says why and how well it covers). n = 0 is WN_ERR_ARGUMENT; n = 1 or equal values give a point. */
 WN_API wn_status wn_bootstrap_mean(const double *x, size_t n, const wn_stats_options *options,
                                    wn_interval *out, wn_error *err);
 /* The same of b[i] - a[i]: query by query, which takes the queries' difficulty out. */

@@ -1,10 +1,25 @@
 /* bootstrap.c -- intervals of a mean, percentiles.
  *
- * BCa (Efron 1987), not plain percentiles: a bootstrap interval of few or skewed values is too narrow
- * and lies off centre, and differences of nDCG are both (a reranker leaves most queries as they are
- * and changes some a lot). BCa corrects for bias and skew, and costs nothing here, because the
- * jackknife of a mean has a closed form. The t interval was rejected: it is symmetric whatever the
- * data. Measured coverage is in tests/unit/test_eval_stats.c. */
+ * The interval is the bootstrap percentile interval, expanded (Hesterberg 2015): the plain one is
+ * too narrow for few values, because a resample has the spread of the sample, (n - 1) / n of what it
+ * should be, and because the quantiles are the normal's where Student's belong; taking the quantiles
+ * further out by sqrt(n / (n - 1)) and from Student's t mends both.
+ *
+ * BCa (Efron 1987) was written first and rejected on measurement. Differences of nDCG are mostly 0
+ * with a few large ones; there BCa's corrections follow the few values at hand and miss more often
+ * than they help. Share of 600 simulated intervals that hold the true mean, 95 % asked:
+ *
+ *                                       percentile    BCa    bootstrap-t   expanded
+ *     normal                   n = 30      0.918     0.920      0.935        0.940
+ *     35 % zeros, skewed gains n = 30      0.903     0.905      0.927        0.917
+ *     80 % zeros               n = 30      0.845     0.807      0.847        0.862
+ *     80 % zeros               n = 50      0.888     0.838      0.860        0.903
+ *     80 % zeros               n = 100     0.913     0.900      0.903        0.918
+ *     -1, 0, 1                 n = 15      0.942     0.947      0.932        0.962
+ *
+ * bootstrap-t is as good where there are few zeros, and infinite where a resample is constant.
+ * tests/unit/test_eval_stats.c holds the interval to its coverage. What remains: under 50 queries of
+ * which few differ, no bootstrap knows the tail, and a "95 %" interval holds less. */
 #include "core/error.h"
 #include "eval/random.h"
 #include "eval/statistics.h"
@@ -45,13 +60,43 @@ double wn_quantile_sorted(const double *sorted, size_t n, double share) {
 
 static double normal_cdf(double z) { return 0.5 * erfc(-z / sqrt(2)); }
 
-/* The inverse by bisection: called four times an interval, and exact to the last digits. */
-static double normal_quantile(double p) {
-    double low = -40, high = 40;
-    for (int i = 0; i < 200 && low < high; i++) {
+/* Continued fraction of the incomplete beta function (Lentz's method); b is 1/2 here. */
+static double beta_fraction(double a, double b, double x) {
+    const double tiny = 1e-300;
+    double c = 1, d = 1 - (a + b) * x / (a + 1);
+    d = 1 / (fabs(d) < tiny ? tiny : d);
+    double f = d;
+    for (int m = 1; m <= 500; m++) {
+        for (int odd = 0; odd < 2; odd++) {
+            double k = odd ? -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+                           : m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+            d = 1 + k * d;
+            c = 1 + k / c;
+            d = 1 / (fabs(d) < tiny ? tiny : d);
+            if (fabs(c) < tiny) c = tiny;
+            f *= c * d;
+        }
+        if (fabs(c * d - 1) < 1e-15) break;
+    }
+    return f;
+}
+
+/* P(|T| > t) of Student's distribution: the regularised incomplete beta function at df/(df+t^2). */
+static double student_tails(double t, double df) {
+    double a = df / 2, b = 0.5, x = df / (df + t * t), rest = t * t / (df + t * t);
+    double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(rest));
+    if (x < (a + 1) / (a + b + 2)) return front * beta_fraction(a, b, x) / a;
+    return 1 - front * beta_fraction(b, a, rest) / b;
+}
+
+/* Where the two tails hold `outside`; by bisection, once an interval. */
+double wn_student_quantile(double outside, double df) {
+    double low = 1e-8, high = 1;
+    while (high < 1e12 && student_tails(high, df) > outside) high *= 2;
+    for (int i = 0; i < 200; i++) {
         double middle = 0.5 * (low + high);
-        if (middle == low || middle == high) break;
-        if (normal_cdf(middle) < p) low = middle;
+        if (middle <= low || middle >= high) break;
+        if (student_tails(middle, df) > outside) low = middle;
         else high = middle;
     }
     return 0.5 * (low + high);
@@ -63,42 +108,11 @@ static double mean_of(const double *x, size_t n) {
     return sum / (double)n;
 }
 
-/* Skew of the jackknife means, over 6: they lie mirrored around the mean, 1 / (n - 1) as far. */
-static double acceleration(const double *x, size_t n, double mean) {
-    double squares = 0, cubes = 0;
-    for (size_t i = 0; i < n; i++) {
-        double d = x[i] - mean;
-        squares += d * d;
-        cubes += d * d * d;
-    }
-    return squares > 0 ? cubes / (6 * pow(squares, 1.5)) : 0;
-}
-
-static double adjusted(double bias, double skew, double z) {
-    double denominator = 1 - skew * (bias + z);
-    return denominator > 0 ? normal_cdf(bias + (bias + z) / denominator) : z < 0 ? 0 : 1;
-}
-
-static void interval_of(const double *means, size_t rounds, double mean, double skew,
-                        double confidence, wn_interval *out) {
-    size_t below = 0, equal = 0;
-    for (size_t r = 0; r < rounds; r++) {
-        below += means[r] < mean;
-        equal += means[r] == mean;
-    }
-    /* Never 0 or 1, whose quantile is infinite. */
-    double share = ((double)below + 0.5 * (double)equal + 0.5) / ((double)rounds + 1);
-    double bias = normal_quantile(share), z = normal_quantile(0.5 + 0.5 * confidence);
-    *out = (wn_interval){mean, wn_quantile_sorted(means, rounds, adjusted(bias, skew, -z)),
-                         wn_quantile_sorted(means, rounds, adjusted(bias, skew, z))};
-}
-
 wn_status wn_bootstrap_mean(const double *x, size_t n, const wn_stats_options *options,
                             wn_interval *out, wn_error *err) {
     wn_stats_options o;
     WN_TRY(wn_stats_resolve(options, &o, err));
     if (!n) return wn_fail(err, WN_ERR_ARGUMENT, "an interval of no values");
-    double mean = mean_of(x, n);
     bool constant = true;
     for (size_t i = 1; i < n; i++) constant &= x[i] == x[0];
     if (constant) {
@@ -115,7 +129,10 @@ wn_status wn_bootstrap_mean(const double *x, size_t n, const wn_stats_options *o
         means[r] = sum / (double)n;
     }
     qsort(means, o.rounds, sizeof *means, wn_compare_doubles);
-    interval_of(means, o.rounds, mean, acceleration(x, n, mean), o.confidence, out);
+    double df = (double)n - 1;
+    double tail = normal_cdf(-wn_student_quantile(1 - o.confidence, df) * sqrt((double)n / df));
+    *out = (wn_interval){mean_of(x, n), wn_quantile_sorted(means, o.rounds, tail),
+                         wn_quantile_sorted(means, o.rounds, 1 - tail)};
     wn_free(means);
     return WN_OK;
 }
