@@ -29,8 +29,10 @@ typedef enum wn_truncation {
 } wn_truncation;
 
 /* path: a model directory holding tokenizer.json, or that file itself. Reads the
- * compiled form from the cache when it matches the file's hash; writes one when
- * the tokenizer is large. Unknown components are refused by name (UNSUPPORTED). */
+ * compiled form from the cache ($WINNOW_CACHE, else $XDG_CACHE_HOME/winnow, else
+ * ~/.cache/winnow) when it matches the file's hash; leaves one there otherwise.
+ * Unknown components are refused by name (UNSUPPORTED). The truncation and padding
+ * stored in the file are not used. */
 WN_API wn_status wn_tokenizer_open(const char *path, wn_tokenizer **out, wn_error *err);
 WN_API void wn_tokenizer_close(wn_tokenizer *tokenizer);
 WN_API size_t wn_tokenizer_vocab_size(const wn_tokenizer *tokenizer);
@@ -42,6 +44,7 @@ WN_API void wn_encoding_free(wn_encoding *encoding);
 
 /* The whole job: normalise, split, look up, cut to max_length (special tokens
  * included), add the template. `pair` NULL: a single text. max_length 0: no limit.
+ * Invalid UTF-8: each maximal invalid subpart is read as U+FFFD. Text under 2 GiB.
  * Fails with WN_ERR_ARGUMENT when max_length has no room for the special tokens,
  * or when ONLY_FIRST / ONLY_SECOND can't cut enough (HF raises there too). */
 WN_API wn_status wn_tokenizer_encode(const wn_tokenizer *tokenizer, wn_str text, const wn_str *pair,
@@ -53,7 +56,8 @@ WN_API wn_status wn_tokenizer_encode(const wn_tokenizer *tokenizer, wn_str text,
  * template or limit, appended to nothing: out then holds just them. */
 WN_API wn_status wn_tokenizer_encode_raw(const wn_tokenizer *tokenizer, wn_str text,
                                          wn_encoding *out, wn_error *err);
-/* Joins raw ids (b may be NULL with nb = 0 and pair false) exactly as wn_tokenizer_encode would. */
+/* Joins raw ids (b may be NULL with nb = 0 and pair false) exactly as wn_tokenizer_encode would.
+ * The ids must not lie in `out` itself (ARGUMENT). */
 WN_API wn_status wn_tokenizer_join(const wn_tokenizer *tokenizer, const int32_t *a, size_t na,
                                    const int32_t *b, size_t nb, bool pair, size_t max_length,
                                    wn_truncation truncation, wn_encoding *out, wn_error *err);
