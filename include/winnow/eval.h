@@ -55,6 +55,11 @@ WN_API wn_topic wn_topics_get(const wn_topics *topics, size_t i); /* in the orde
 /* The topic of that id; false when there is none. */
 WN_API bool wn_topics_find(const wn_topics *topics, const char *id, size_t *out);
 
+/* The document that `source` (a path of the index, a corpus id) is to this topic: the expected source
+ * it equals or ends with after a slash ("docs/lora.md" is "lora.md"), else `source` itself. What a
+ * run must be built with when its qrels come from wn_qrels_from_topics. */
+WN_API const char *wn_topic_document(const wn_topic *topic, const char *source);
+
 /* ---- Qrels ----------------------------------------------------------------- */
 
 typedef enum wn_qrels_format {

@@ -13,6 +13,10 @@ static const char *const FORMATS[] = {"auto", "trec", "table", "tsv", "json", NU
 static const char *const REL_FORMATS[] = {"auto",   "qrels",       "beir", "qrels_jg",
                                           "prefs",  "qrels_prefs", NULL};
 
+/* What is compared unless -m says otherwise: few enough to read, and what papers report. */
+static const char *const COMPARED[] = {"ndcg_cut.10", "map", "recip_rank", "recall.10,100", "P.10",
+                                       "success.1,5"};
+
 typedef struct {
     cli_list runs, measures;
     const char *qrels, *zscores;
@@ -67,6 +71,10 @@ static int evaluate_runs(const arguments *args) {
     wn_evaluate_options options = wn_evaluate_options_default();
     options.measures = args->measures.items;
     options.nmeasures = args->measures.count;
+    if (args->runs.count == 2 && !args->measures.count) {
+        options.measures = COMPARED;
+        options.nmeasures = sizeof COMPARED / sizeof *COMPARED;
+    }
     options.complete = args->complete;
     options.judged_only = args->judged_only;
     options.level = args->level;
@@ -120,7 +128,7 @@ int cmd_eval(int argc, char **argv) {
          "a run: query Q0 document rank score tag; - is standard input; twice to compare"},
         {"qrels", 'Q', OPT_STRING, &args.qrels, "FILE", "judgements, TREC or BEIR"},
         {"measure", 'm', OPT_LIST, &args.measures, "M",
-         "a measure or set (official), with parameters: -m ndcg_cut.5,10 -m map -m MRR@10"},
+         "a measure or set, with parameters: -m ndcg_cut.5,10 -m map -m MRR@10 (official)"},
         {"per-query", 'q', OPT_FLAG, &args.style.per_query, NULL, "each query too"},
         {"no-summary", 'n', OPT_FLAG, &args.style.no_summary, NULL, "only what -q prints"},
         {"complete", 'c', OPT_FLAG, &args.complete, NULL,

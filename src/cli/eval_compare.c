@@ -52,7 +52,7 @@ static void print_row(const char *name, const wn_comparison *c, const eval_style
                c->equal);
         return;
     }
-    printf("%-18s %8.4f %8.4f ", name, c->mean_a, c->mean_b);
+    printf("%-22s %8.4f %8.4f ", name, c->mean_a, c->mean_b);
     print_percent(c->improvement, 10);
     printf("   %+.4f  [%+.4f, %+.4f]  ", c->difference.mean, c->difference.low,
            c->difference.high);
@@ -68,7 +68,7 @@ static void print_header(const sides *s, size_t queries, size_t left_out) {
     }
     printf("a: %s\nb: %s\n%zu queries that both have", s->name_a, s->name_b, queries);
     if (left_out) printf("; %zu that only one has are left out", left_out);
-    printf("\n\n%-18s %8s %8s %10s   %-7s  %-18s  %-7s  %5s %5s %5s\n", "measure", "a", "b",
+    printf("\n\n%-22s %8s %8s %10s   %-7s  %-18s  %-7s  %5s %5s %5s\n", "measure", "a", "b",
            "change", "b - a", "95 % interval", "p", "up", "down", "same");
 }
 
@@ -177,6 +177,13 @@ static int print_table(const sides *s) {
 int eval_print_comparison(const wn_evaluation *a, const char *name_a, const wn_evaluation *b,
                           const char *name_b, const eval_style *style) {
     sides s = {a, b, name_a, name_b, style};
+    size_t n = 0;
+    for (size_t v = 0; v < wn_evaluation_describe(a).values; v++)
+        n += comparable(wn_evaluation_value_info(a, v));
+    if (!n) {
+        fprintf(stderr, "winnow eval: none of these measures can be compared query by query\n");
+        return EXIT_USAGE;
+    }
     int code = style->format == EVAL_JSON ? print_json(&s) : print_table(&s);
     return code == EXIT_DONE ? cli_finish_output() : code;
 }

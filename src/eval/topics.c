@@ -12,18 +12,18 @@
 typedef struct {
     wn_str text;
     size_t first, count; /* expected sources */
-} topic;
+} stored_topic;
 
 struct wn_topics {
     wn_id_table ids;
-    topic *topics; /* [ids.count] */
+    stored_topic *topics; /* [ids.count] */
     size_t cap;
     const char **expected;
     size_t nexpected, expected_cap;
     wn_pool_text text;
 };
 
-static wn_status add_expected(wn_topics *topics, topic *t, const json_t *source,
+static wn_status add_expected(wn_topics *topics, stored_topic *t, const json_t *source,
                               const wn_lines *lines, wn_error *err) {
     const char *name = json_string_value(source);
     if (!name || !*name || strlen(name) != json_string_length(source))
@@ -52,8 +52,8 @@ static wn_status add_topic(wn_topics *topics, const wn_lines *lines, wn_str id, 
     WN_TRY(wn_grow(&topics->topics, &topics->cap, number + 1, sizeof *topics->topics, err));
     char *copy = wn_pool_text_add(&topics->text, text.data, text.len);
     if (!copy) return wn_fail_memory(err, text.len);
-    topic *t = &topics->topics[number];
-    *t = (topic){{copy, text.len}, topics->nexpected, 0};
+    stored_topic *t = &topics->topics[number];
+    *t = (stored_topic){{copy, text.len}, topics->nexpected, 0};
     if (!json_is_array(expected))
         return !expected || json_is_null(expected) ? WN_OK
                                                    : add_expected(topics, t, expected, lines, err);
@@ -174,7 +174,7 @@ void wn_topics_free(wn_topics *topics) {
 size_t wn_topics_count(const wn_topics *topics) { return topics->ids.count; }
 
 wn_topic wn_topics_get(const wn_topics *topics, size_t i) {
-    const topic *t = &topics->topics[i];
+    const stored_topic *t = &topics->topics[i];
     return (wn_topic){topics->ids.names[i], t->text,
                       t->count ? topics->expected + t->first : NULL, t->count};
 }
@@ -184,4 +184,15 @@ bool wn_topics_find(const wn_topics *topics, const char *id, size_t *out) {
     if (!wn_id_table_find(&topics->ids, id, strlen(id), &number)) return false;
     *out = number;
     return true;
+}
+
+const char *wn_topic_document(const wn_topic *topic, const char *source) {
+    size_t len = strlen(source);
+    for (size_t i = 0; i < topic->nexpected; i++) {
+        const char *expected = topic->expected[i];
+        size_t n = strlen(expected);
+        if (n > len || strcmp(source + len - n, expected) != 0) continue;
+        if (n == len || source[len - n - 1] == '/') return expected;
+    }
+    return source;
 }

@@ -127,7 +127,12 @@ class Eval(unittest.TestCase):
         self.assertLessEqual(row["difference"], row["interval_95"][1])
         self.assertEqual([g["query"] for g in row["by_query"]], ["3", "2", "1"])
         table = self.good("-r", "a", "-r", "b", "-Q", "q", "-m", "recip_rank", "-q")
-        self.assertIn("recip_rank           0.5000   0.8333    +66.7 %   +0.3333", table)
+        self.assertIn("recip_rank               0.5000   0.8333    +66.7 %   +0.3333", table)
+        names = [row["measure"] for row in json.loads(
+            self.good("-r", "a", "-r", "b", "-Q", "q", "-f", "json"))["measures"]]
+        self.assertIn("ndcg_cut_10", names)
+        self.fails(2, ["none of these measures"], "--quiet", "-r", "a", "-r", "b", "-Q", "q", "-m",
+                   "num_q")
         tsv = self.good("-r", "a", "-r", "b", "-Q", "q", "-m", "recip_rank", "-f", "tsv")
         self.assertEqual(tsv.splitlines()[1].split("\t")[:3], ["recip_rank", "3", "0.5"])
 

@@ -175,6 +175,17 @@ static void topics_of_three_kinds_are_told_apart(void **state) {
     wn_topics_free(topics);
 }
 
+static void source_is_the_expected_one_it_ends_with(void **state) {
+    const char *expected[] = {"lora.md", "notes/rag.md"};
+    wn_topic topic = {.expected = expected, .nexpected = 2};
+    assert_ptr_equal(wn_topic_document(&topic, "lora.md"), expected[0]);
+    assert_ptr_equal(wn_topic_document(&topic, "/a/docs/lora.md"), expected[0]);
+    assert_ptr_equal(wn_topic_document(&topic, "my/notes/rag.md"), expected[1]);
+    static const char *const OTHERS[] = {"qlora.md", "rag.md", "lora.md.txt", "", "a/xlora.md"};
+    for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++)
+        assert_ptr_equal(wn_topic_document(&topic, OTHERS[i]), OTHERS[i]);
+}
+
 static void demo_queries_all_have_a_source(void **state) {
     wn_topics *topics = NULL;
     assert_int_equal(wn_topics_read(WN_SOURCE_ROOT "/examples/queries.jsonl", WN_TOPICS_AUTO,
@@ -419,6 +430,7 @@ int main(void) {
         cmocka_unit_test(topics_malformed_lines_name_file_and_line),
         cmocka_unit_test(absent_files_are_not_found),
         cmocka_unit_test(topics_of_three_kinds_are_told_apart),
+        cmocka_unit_test(source_is_the_expected_one_it_ends_with),
         cmocka_unit_test(demo_queries_all_have_a_source),
         cmocka_unit_test(beir_and_trec_qrels_say_the_same),
         cmocka_unit_test(written_files_are_read_back_the_same),
