@@ -1,8 +1,8 @@
 /* cmd_eval.c -- measures of runs against qrels.
  *
  * With one run the command is a drop-in for trec_eval: same options, same measures, same output to
- * the byte. With two it says whether the second is better. Where runs come from (a file now; an
- * index or a BEIR folder searched on the spot) is a matter of get_run; the rest works on runs. */
+ * the byte. With two it says whether the second is better. Where a run comes from is a matter of
+ * evaluate_file alone; everything after it works on evaluations. */
 #include "cmd_eval.h"
 
 #include <stdlib.h>
