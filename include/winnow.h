@@ -15,6 +15,7 @@
  *   winnow/index.h    one SQLite file: passages, embeddings, full text
  *   winnow/search.h   two-stage search and compare
  *   winnow/eval.h     labelled queries, runs, measures, how sure a difference is
+ *   winnow/analysis.h does reranking pay: studies, impact, sweep, advice, why
  *
  * Threads. A tokenizer and a model are immutable and may be shared. An encoder,
  * an index handle and a searcher belong to one thread at a time; each uses its
@@ -34,5 +35,6 @@
 #include <winnow/index.h>
 #include <winnow/search.h>
 #include <winnow/eval.h>
+#include <winnow/analysis.h>
 
 #endif

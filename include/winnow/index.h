@@ -101,6 +101,10 @@ WN_API wn_status wn_index_search_bm25(wn_index *index, wn_str query, size_t k,
 WN_API wn_status wn_index_score_dense(wn_index *index, const float *query, const int64_t *passages,
                                       size_t n, float *scores, wn_error *err);
 
+/* Whether a document's source is `name` or ends in it at a path component ("lora.md" names
+ * "docs/lora.md"). */
+WN_API wn_status wn_index_has_source(wn_index *index, const char *name, bool *out, wn_error *err);
+
 /* ---- Passages ------------------------------------------------------------- */
 
 /* Borrowed from the wn_passage's own memory; free with wn_passage_free. */

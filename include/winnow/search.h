@@ -28,6 +28,14 @@ typedef struct wn_search_options {
     size_t nfilters;
     wn_length_policy length_policy;
     size_t batch_size;       /* pairs a forward pass; 0: a good default. Never changes scores */
+    double deadline_ms;      /* 0: none. From the call on: candidates are reranked in first-stage order,
+                              * in small batches, until the next would be late; those left keep
+                              * first-stage order below the reranked ones. Late by one batch at most
+                              * (and by stage 1, which is never cut short). With batch_size 0, 8 pairs */
+    bool skip_when_sure;     /* default false: rerank every query. True: only those whose first stage's
+                              * confidence is below skip_threshold; asks BM25 and, where the index
+                              * has embeddings, the bi-encoder, whatever the first stage is */
+    float skip_threshold;    /* from wn_advise; default NaN, which skip_when_sure refuses */
 } wn_search_options;
 WN_API wn_search_options wn_search_options_default(void);
 
@@ -50,7 +58,7 @@ typedef struct wn_result {
     float bm25_score;           /* NaN unless BM25 was asked */
     float rerank_score, rerank_logit;
     int32_t rank_change;        /* first_stage_rank - final_rank: positive moved up */
-    wn_fit fit;                 /* of the reranked pair */
+    wn_fit fit;                 /* of the reranked pair; windows are bytes of passage->input */
 } wn_result;
 
 typedef struct wn_answer wn_answer;
@@ -66,6 +74,9 @@ typedef struct wn_answer_info {
     size_t candidates, reranked, truncated; /* truncated: reranked pairs that were cut */
     uint32_t query_tokens_dropped;
     wn_first_stage first_stage;
+    bool out_of_time;        /* the deadline left candidates unread: reranked < candidates */
+    bool skipped;            /* the first stage was sure enough, nothing was reranked */
+    float confidence;        /* of the first stage, in [0, 1]; NaN unless skip_when_sure */
 } wn_answer_info;
 WN_API wn_answer_info wn_answer_describe(const wn_answer *answer);
 

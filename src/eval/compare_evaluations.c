@@ -27,7 +27,7 @@ static wn_status column_of(const wn_evaluation *e, const char *name, const doubl
 
 static wn_status pair_up(const wn_evaluation *a, const wn_evaluation *b, const char *name,
                          paired *out, wn_error *err) {
-    const double *va, *vb;
+    const double *va = NULL, *vb = NULL;
     WN_TRY(column_of(a, name, &va, err));
     WN_TRY(column_of(b, name, &vb, err));
     size_t least = a->nqueries < b->nqueries ? a->nqueries : b->nqueries;

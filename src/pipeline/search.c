@@ -7,24 +7,25 @@
  *
  * bi_encoder_score is filled for every candidate whatever the first stage was, because the
  * user's question is "what did reranking change against the embeddings"; it costs one dot
- * product a candidate. */
+ * product a candidate. The cross-encoder reads the passage's `input`, as the bi-encoder did: for a
+ * corpus line that is title and text.
+ *
+ * With a deadline, candidates are scored in first-stage order in small batches, and no batch is begun
+ * that would end late if it took as long as the slowest before it. The first batch has no measure:
+ * so an answer is late by one batch at most. What was not scored keeps first-stage order below what
+ * was: a score of another scale can't be compared with a logit, and the first stage's own verdict
+ * on the rest, that it is worse than what it put above, is the best there is. Rejected: estimating a
+ * logit for the rest from the first-stage score; it would put guesses above measurements. */
 #include "core/error.h"
 #include "core/memory.h"
 #include "pipeline/ranking.h"
-#include <winnow/search.h>
+#include "pipeline/skip_rule.h"
+#include "pipeline/stages.h"
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
-enum { DEFAULT_K = 5, DEFAULT_FIRST_STAGE_K = 50, RERANK_BATCH = 64, MAX_CANDIDATES = 1 << 20 };
-
-struct wn_searcher {
-    wn_index *index;
-    wn_bi_encoder *bi;
-    wn_cross_encoder *cross;
-    float *query; /* [dim] */
-};
+enum { DEFAULT_K = 5, DEFAULT_FIRST_STAGE_K = 50 };
 
 struct wn_answer {
     wn_result *results; /* [count], passages owned */
@@ -35,8 +36,9 @@ struct wn_answer {
 
 /* Everything of one search that lives shorter than its answer; arrays are [cap]. */
 typedef struct {
-    wn_hit *hits, *dense, *bm25;  /* hits: first-stage order */
-    size_t n, ndense, nbm25;
+    wn_lists lists;
+    wn_hit *hits;                 /* [2 cap], first-stage order */
+    size_t n, nscored;            /* candidates; the first nscored were reranked */
     float *cosines;
     wn_passage **passages;
     wn_str *texts;
@@ -45,7 +47,6 @@ typedef struct {
     wn_keyed *scratch;
     uint32_t *order;              /* final order: positions in hits */
     uint32_t *bi_rank;            /* by position */
-    bool reranked;
 } search_state;
 
 wn_search_options wn_search_options_default(void) {
@@ -56,6 +57,7 @@ wn_search_options wn_search_options_default(void) {
         .first_stage = WN_FIRST_DENSE,
         .rerank = true,
         .length_policy = WN_LENGTH_TRUNCATE,
+        .skip_threshold = NAN,
     };
 }
 
@@ -83,37 +85,26 @@ void wn_searcher_free(wn_searcher *searcher) {
     wn_free(searcher);
 }
 
-static double now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static bool is_blank(wn_str text) {
-    for (size_t i = 0; i < text.len; i++)
-        if (!strchr(" \t\r\n\v\f", text.data[i]) || !text.data[i]) return false;
-    return true;
-}
-
 static wn_status check_request(const wn_searcher *searcher, wn_str query,
                                const wn_search_options *opt, wn_error *err) {
-    if (is_blank(query)) return wn_fail(err, WN_ERR_ARGUMENT, "the query is empty");
+    if (wn_query_is_blank(query)) return wn_fail(err, WN_ERR_ARGUMENT, "the query is empty");
     if (opt->k < 1) return wn_fail(err, WN_ERR_ARGUMENT, "k must be at least 1");
-    if (opt->first_stage_k < 1 || opt->first_stage_k > MAX_CANDIDATES)
-        return wn_fail(err, WN_ERR_ARGUMENT, "first_stage_k must be from 1 to %d", MAX_CANDIDATES);
+    if (opt->first_stage_k < 1 || opt->first_stage_k > WN_MAX_CANDIDATES)
+        return wn_fail(err, WN_ERR_ARGUMENT, "first_stage_k must be from 1 to %d", WN_MAX_CANDIDATES);
     if (opt->first_stage != WN_FIRST_BM25 && !searcher->bi)
         return wn_fail(err, WN_ERR_ARGUMENT,
                        "a dense or hybrid first stage needs the index's bi-encoder; choose bm25");
+    if (opt->deadline_ms < 0 || isnan(opt->deadline_ms))
+        return wn_fail(err, WN_ERR_ARGUMENT, "the deadline must be at least 0 ms");
+    if (opt->skip_when_sure && isnan(opt->skip_threshold))
+        return wn_fail(err, WN_ERR_ARGUMENT, "the skip rule needs a threshold; `winnow advise` finds one");
     if (opt->rerank && !searcher->cross)
         return wn_fail(err, WN_ERR_ARGUMENT, "reranking needs a cross-encoder; none is loaded");
     return WN_OK;
 }
 
 static wn_status allocate(search_state *s, size_t cap, wn_error *err) {
-    size_t fused = 2 * cap;
-    s->hits = wn_calloc(fused, sizeof *s->hits);
-    s->dense = wn_calloc(cap, sizeof *s->dense);
-    s->bm25 = wn_calloc(cap, sizeof *s->bm25);
+    s->hits = wn_calloc(2 * cap, sizeof *s->hits);
     s->cosines = wn_calloc(cap, sizeof *s->cosines);
     s->passages = wn_calloc(cap, sizeof *s->passages);
     s->texts = wn_calloc(cap, sizeof *s->texts);
@@ -122,18 +113,17 @@ static wn_status allocate(search_state *s, size_t cap, wn_error *err) {
     s->scratch = wn_calloc(cap, sizeof *s->scratch);
     s->order = wn_calloc(cap, sizeof *s->order);
     s->bi_rank = wn_calloc(cap, sizeof *s->bi_rank);
-    if (!s->hits || !s->dense || !s->bm25 || !s->cosines || !s->passages || !s->texts ||
-        !s->pairs || !s->keys || !s->scratch || !s->order || !s->bi_rank)
-        return wn_fail_memory(err, fused * sizeof *s->hits);
+    if (!s->hits || !s->cosines || !s->passages || !s->texts || !s->pairs || !s->keys ||
+        !s->scratch || !s->order || !s->bi_rank)
+        return wn_fail_memory(err, 2 * cap * sizeof *s->hits);
     return WN_OK;
 }
 
 static void release(search_state *s) {
     if (s->passages)
         for (size_t i = 0; i < s->n; i++) wn_passage_free(s->passages[i]);
+    wn_lists_release(&s->lists);
     wn_free(s->hits);
-    wn_free(s->dense);
-    wn_free(s->bm25);
     wn_free(s->cosines);
     wn_free(s->passages);
     wn_free(s->texts);
@@ -147,36 +137,13 @@ static void release(search_state *s) {
 /* Stage 1: s->hits [s->n] in first-stage order, cosines beside them. */
 static wn_status recall(wn_searcher *searcher, wn_str query, const wn_search_options *opt,
                         size_t cap, search_state *s, wn_answer_info *info, wn_error *err) {
+    WN_TRY(wn_lists_recall(searcher, query, opt, cap, opt->skip_when_sure, &s->lists, err));
+    info->query_tokens_dropped = s->lists.query_dropped;
+    size_t found = wn_lists_candidates(&s->lists, opt->first_stage, cap, s->hits);
+    WN_TRY(wn_candidates_cosine(searcher, s->hits, found, s->cosines, err));
     if (searcher->bi) {
-        wn_fit fit;
-        WN_TRY(wn_bi_encoder_embed(searcher->bi, &query, 1, WN_ROLE_QUERY,
-                                   opt->length_policy == WN_LENGTH_ERROR ? WN_LENGTH_ERROR
-                                                                         : WN_LENGTH_TRUNCATE,
-                                   searcher->query, &fit, err));
-        info->query_tokens_dropped = fit.tokens_dropped;
-    }
-    if (opt->first_stage != WN_FIRST_BM25)
-        WN_TRY(wn_index_search_dense(searcher->index, searcher->query, cap, opt->filters,
-                                     opt->nfilters, s->dense, &s->ndense, err));
-    if (opt->first_stage != WN_FIRST_DENSE)
-        WN_TRY(wn_index_search_bm25(searcher->index, query, cap, opt->filters, opt->nfilters,
-                                    s->bm25, &s->nbm25, err));
-    size_t found = wn_fuse_rrf(s->dense, s->ndense, s->bm25, s->nbm25, s->hits);
-    if (opt->first_stage == WN_FIRST_DENSE) memcpy(s->hits, s->dense, found * sizeof *s->hits);
-    if (opt->first_stage == WN_FIRST_BM25) memcpy(s->hits, s->bm25, found * sizeof *s->hits);
-    if (found > cap) found = cap;
-    if (searcher->bi) {
-        int64_t *ids = wn_calloc(found + 1, sizeof *ids);
-        if (!ids) return wn_fail_memory(err, found * sizeof *ids);
-        for (size_t i = 0; i < found; i++) ids[i] = s->hits[i].passage;
-        wn_status st = wn_index_score_dense(searcher->index, searcher->query, ids, found,
-                                            s->cosines, err);
-        wn_free(ids);
-        WN_TRY(st);
         wn_rank_by_score(s->cosines, found, s->scratch, s->order);
         for (uint32_t r = 0; r < found; r++) s->bi_rank[s->order[r]] = r + 1;
-    } else {
-        for (size_t i = 0; i < found; i++) s->cosines[i] = NAN;
     }
     /* s->n counts from here on, because release() frees that many passages */
     for (; s->n < found; s->n++)
@@ -184,29 +151,56 @@ static wn_status recall(wn_searcher *searcher, wn_str query, const wn_search_opt
     return WN_OK;
 }
 
-/* Stage 2: s->order is the final order of the candidates. */
-static wn_status rerank(wn_searcher *searcher, wn_str query, const wn_search_options *opt,
-                        search_state *s, wn_answer_info *info, wn_error *err) {
-    for (uint32_t i = 0; i < s->n; i++) s->order[i] = i;
-    if (!opt->rerank || !s->n) return WN_OK;
+/* Would another batch, as slow as the slowest so far, end after the deadline? */
+static bool is_late(double deadline, double slowest) {
+    return deadline > 0 && wn_now_ms() + slowest > deadline;
+}
+
+/* Scores candidates in first-stage order, all of them or as many as the deadline (0: none) allows. */
+static wn_status score(wn_searcher *searcher, wn_str query, const wn_search_options *opt,
+                       double deadline, search_state *s, wn_error *err) {
+    size_t batch = opt->batch_size ? opt->batch_size
+                                   : deadline > 0 ? WN_DEADLINE_BATCH : WN_RERANK_BATCH;
+    double slowest = 0;
     for (size_t i = 0; i < s->n; i++)
         s->texts[i] = (wn_str){s->passages[i]->input, s->passages[i]->input_length};
-    WN_TRY(wn_cross_encoder_score_batch(searcher->cross, query, s->texts, s->n,
-                                        opt->batch_size ? opt->batch_size : RERANK_BATCH,
-                                        opt->length_policy, s->pairs, err));
+    while (s->nscored < s->n && !is_late(deadline, slowest)) {
+        size_t n = s->n - s->nscored < batch ? s->n - s->nscored : batch;
+        double begin = wn_now_ms();
+        WN_TRY(wn_cross_encoder_score_batch(searcher->cross, query, s->texts + s->nscored, n, n,
+                                            opt->length_policy, s->pairs + s->nscored, err));
+        double took = wn_now_ms() - begin;
+        if (took > slowest) slowest = took;
+        s->nscored += n;
+    }
+    return WN_OK;
+}
+
+/* Stage 2: s->order is the final order of the candidates. */
+static wn_status rerank(wn_searcher *searcher, wn_str query, const wn_search_options *opt,
+                        double deadline, search_state *s, wn_answer_info *info, wn_error *err) {
+    for (uint32_t i = 0; i < s->n; i++) s->order[i] = i;
+    if (!opt->rerank || !s->n) return WN_OK;
+    if (opt->skip_when_sure) {
+        info->confidence = wn_first_stage_confidence(&s->lists, opt->first_stage);
+        info->skipped = info->confidence >= opt->skip_threshold;
+        if (info->skipped) return WN_OK;
+    }
+    WN_TRY(score(searcher, query, opt, deadline, s, err));
     for (size_t i = 0; i < s->n; i++) {
-        s->keys[i] = s->pairs[i].logit;
-        info->truncated += s->pairs[i].fit.tokens_dropped > 0 || s->pairs[i].fit.query_dropped > 0;
+        const wn_fit *fit = &s->pairs[i].fit;
+        s->keys[i] = i < s->nscored ? s->pairs[i].logit : NAN; /* last, in first-stage order */
+        info->truncated += i < s->nscored && (fit->tokens_dropped > 0 || fit->query_dropped > 0);
     }
     wn_rank_by_score(s->keys, s->n, s->scratch, s->order);
-    info->reranked = s->n;
-    s->reranked = true;
+    info->reranked = s->nscored;
+    info->out_of_time = s->nscored < s->n;
     return WN_OK;
 }
 
 static float bm25_score(const search_state *s, int64_t passage) {
-    for (size_t i = 0; i < s->nbm25; i++)
-        if (s->bm25[i].passage == passage) return s->bm25[i].score;
+    for (size_t i = 0; i < s->lists.nbm25; i++)
+        if (s->lists.bm25[i].passage == passage) return s->lists.bm25[i].score;
     return NAN;
 }
 
@@ -219,7 +213,9 @@ static wn_status assemble(search_state *s, const wn_search_options *opt, wn_answ
     if (!answer->results || !answer->passages) return wn_fail_memory(err, most * sizeof(wn_result));
     for (uint32_t r = 0; r < most; r++) {
         uint32_t i = s->order[r];
-        float score = s->reranked ? s->pairs[i].score : s->hits[i].score;
+        bool scored = i < s->nscored;
+        /* A candidate that the deadline left unread has no final score, and can't reach a least one. */
+        float score = scored ? s->pairs[i].score : s->nscored ? NAN : s->hits[i].score;
         if (opt->has_min_score && !(score >= opt->min_score)) continue;
         wn_result *result = &answer->results[answer->count];
         answer->passages[answer->count++] = s->passages[i];
@@ -231,11 +227,11 @@ static wn_status assemble(search_state *s, const wn_search_options *opt, wn_answ
             .bi_encoder_score = s->cosines[i],
             .bi_encoder_rank = s->bi_rank[i],
             .bm25_score = bm25_score(s, s->hits[i].passage),
-            .rerank_score = s->reranked ? s->pairs[i].score : NAN,
-            .rerank_logit = s->reranked ? s->pairs[i].logit : NAN,
+            .rerank_score = scored ? s->pairs[i].score : NAN,
+            .rerank_logit = scored ? s->pairs[i].logit : NAN,
             .rank_change = (int32_t)(i + 1) - (int32_t)(r + 1),
         };
-        if (s->reranked) result->fit = s->pairs[i].fit;
+        if (scored) result->fit = s->pairs[i].fit;
         s->passages[i] = NULL;
     }
     return WN_OK;
@@ -243,14 +239,15 @@ static wn_status assemble(search_state *s, const wn_search_options *opt, wn_answ
 
 wn_status wn_search(wn_searcher *searcher, wn_str query, const wn_search_options *options,
                     wn_answer **out, wn_error *err) {
-    wn_search_options opt = options ? *options : wn_search_options_default();
+    wn_search_options opt = wn_search_options_default();
+    if (options) memcpy(&opt, options, options->size && options->size < sizeof opt ? options->size : sizeof opt);
     WN_TRY(check_request(searcher, query, &opt, err));
     if (opt.first_stage_k < opt.k) opt.first_stage_k = opt.k;
     wn_index_info index;
     WN_TRY(wn_index_describe(searcher->index, &index, err));
     size_t cap = opt.first_stage_k;
     if (cap > index.passages) cap = index.passages;
-    if (cap > MAX_CANDIDATES) cap = MAX_CANDIDATES;
+    if (cap > WN_MAX_CANDIDATES) cap = WN_MAX_CANDIDATES;
 
     search_state s = {0};
     wn_status st = WN_OK;
@@ -258,15 +255,16 @@ wn_status wn_search(wn_searcher *searcher, wn_str query, const wn_search_options
     if (!answer) return wn_fail_memory(err, sizeof *answer);
     WN_TRY_GOTO(allocate(&s, cap, err));
     answer->info.first_stage = opt.first_stage;
-    double t0 = now_ms();
+    answer->info.confidence = NAN;
+    double t0 = wn_now_ms(), deadline = opt.deadline_ms > 0 ? t0 + opt.deadline_ms : 0;
     if (cap) WN_TRY_GOTO(recall(searcher, query, &opt, cap, &s, &answer->info, err));
-    double t1 = now_ms();
-    WN_TRY_GOTO(rerank(searcher, query, &opt, &s, &answer->info, err));
-    double t2 = now_ms();
+    double t1 = wn_now_ms();
+    WN_TRY_GOTO(rerank(searcher, query, &opt, deadline, &s, &answer->info, err));
+    double t2 = wn_now_ms();
     WN_TRY_GOTO(assemble(&s, &opt, answer, err));
     answer->info.candidates = s.n;
     answer->info.stage1_time_ms = t1 - t0;
-    answer->info.stage2_time_ms = s.reranked ? t2 - t1 : 0;
+    answer->info.stage2_time_ms = s.nscored ? t2 - t1 : 0;
     release(&s);
     *out = answer;
     return WN_OK;

@@ -1,0 +1,153 @@
+/* winnow/analysis.h -- does reranking pay? Answers from the user's own queries.
+ *
+ * Mental model. A *study* asks both stages about a set of queries once, at one or several depths
+ * (values of first_stage_k), scores each candidate once and keeps all of it: every ranking that a
+ * search with one of those depths would give, with and without reranking, and how long each part
+ * took. Everything else here is computed from a study without running a model again:
+ *   wn_impact         what reranking changed; needs no labels
+ *   wn_study_to_run   a ranking of every query, as a run for wn_evaluate
+ *   wn_sweep          quality against depth and time; which depth is enough
+ *   wn_advise         which queries need reranking at all
+ * wn_explain says why one passage stands where it stands; wn_rerank_run reorders another
+ * system's run.
+ *
+ * Threads. A study, once made, is read-only; making one uses the searcher's thread. */
+#ifndef WINNOW_ANALYSIS_H
+#define WINNOW_ANALYSIS_H
+
+#include <winnow/core.h>
+#include <winnow/eval.h>
+#include <winnow/search.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Study ----------------------------------------------------------------- */
+
+typedef struct wn_study_options {
+    size_t size;
+    const size_t *depths;   /* first_stage_k values, each at least 1, in any order; each once */
+    size_t ndepths;         /* 0: the one depth 50 */
+    wn_first_stage first_stage;
+    bool rerank;            /* default true; false: first stage alone */
+    bool confidence;        /* also the first stage's confidence (see skip_when_sure), for wn_advise */
+    wn_length_policy length_policy;
+    const wn_filter *filters;
+    size_t nfilters;
+    size_t batch_size;      /* as in wn_search_options */
+    const wn_qrels *judged; /* only topics that these judge; NULL: all */
+    size_t max_queries;     /* the first so many of them; 0: all */
+    wn_progress_fn progress; /* stage "queries" */
+    void *progress_ctx;
+} wn_study_options;
+WN_API wn_study_options wn_study_options_default(void);
+
+typedef struct wn_study wn_study;
+/* Runs every topic through the searcher. The first topic is answered once more before, unmeasured, so
+ * that times are of a warm process. The study keeps its own copy of what it needs; topics,
+ * searcher and index may go. No topic left to ask (`judged` knows none of them) is WN_ERR_MISMATCH. */
+WN_API wn_status wn_study_run(wn_searcher *searcher, const wn_topics *topics,
+                              const wn_study_options *options, wn_study **out, wn_error *err);
+WN_API void wn_study_free(wn_study *study);
+
+typedef struct wn_study_info {
+    size_t queries, ndepths;
+    const size_t *depths;  /* ascending */
+    wn_first_stage first_stage;
+    bool reranked;
+    uint64_t pairs;        /* that the cross-encoder scored: each candidate once */
+    uint64_t truncated;    /* of them, cut to its length */
+    double seconds;        /* the whole study */
+    const char *embedder, *embedder_hash, *reranker, *reranker_hash; /* "" where there is none */
+} wn_study_info;
+WN_API wn_study_info wn_study_describe(const wn_study *study);
+
+/* One query: borrowed from the study. */
+typedef struct wn_study_query {
+    const char *id, *text;
+    double stage1_time_ms;  /* at the largest depth */
+    float confidence;       /* NaN unless asked */
+} wn_study_query;
+WN_API wn_study_query wn_study_get(const wn_study *study, size_t query);
+
+/* One entry of a query's ranking; ranks from 1, scores NaN where there is none. */
+typedef struct wn_study_entry {
+    int64_t passage;
+    const char *source;     /* borrowed from the study */
+    uint32_t ordinal;
+    uint32_t first_stage_rank, final_rank;
+    float first_stage_score, rerank_score, rerank_logit;
+    wn_fit fit;
+} wn_study_entry;
+/* The candidates at a depth, in final order (first-stage order when not `reranked`); out [depth].
+ * A depth that the study does not have is WN_ERR_ARGUMENT. */
+WN_API wn_status wn_study_ranking(const wn_study *study, size_t query, size_t depth, bool reranked,
+                                  wn_study_entry *out, size_t *count, wn_error *err);
+/* Milliseconds that stage 2 took, or would take, at a depth: measured batch by batch, batches ending
+ * at each depth. */
+WN_API wn_status wn_study_stage2_ms(const wn_study *study, size_t query, size_t depth, double *out,
+                                    wn_error *err);
+
+/* ---- Impact ------------------------------------------------------------------ */
+
+/* What reranking did to the results of one query: the first k of the final order. */
+typedef struct wn_impact_query {
+    size_t results;          /* k, or as many as there are */
+    size_t up, down, unchanged;
+    double mean_change;      /* average |first_stage_rank - final_rank| of the results */
+    uint32_t max_change;
+    bool top1_changed;
+    double overlap;          /* share of the results that the unreranked first k has too */
+    double rbo;              /* rank-biased overlap of the two, p = 0.9 */
+    double stage1_time_ms, stage2_time_ms;
+} wn_impact_query;
+
+typedef struct wn_impact_total {
+    size_t queries, results;
+    double up, down, unchanged; /* shares of the results; they add up to 1 */
+    double mean_change;         /* over all results */
+    uint32_t max_change;
+    double top1_change_rate;    /* share of the queries */
+    double overlap, rbo;        /* averages over the queries */
+    double stage1_time_ms, stage2_time_ms;         /* averages over the queries */
+    double latency_p50_ms, latency_p95_ms;         /* of both stages together */
+} wn_impact_total;
+
+/* rows [queries] may be NULL. k larger than the depth is WN_ERR_ARGUMENT, and so is a study
+ * without reranking. A query without candidates has no results and overlaps fully. */
+WN_API wn_status wn_impact(const wn_study *study, size_t depth, size_t k, wn_impact_query *rows,
+                           wn_impact_total *total, wn_error *err);
+
+/* ---- Labels -------------------------------------------------------------------- */
+
+typedef enum wn_label_level {
+    WN_LABEL_DOCUMENT = 0, /* documents: of a document's passages the best counts, once */
+    WN_LABEL_PASSAGE       /* passages, named SOURCE#N, N being the passage's number from 0 */
+} wn_label_level;
+
+/* Does a document's source answer to this name? By its whole path or by its last components:
+ * "lora.md" and "docs/lora.md" both name "examples/docs/lora.md", "ora.md" does not. */
+WN_API bool wn_source_matches(const char *source, const char *name);
+
+/* The rankings of all queries as a run. A document is written as `qrels` name it where the query's
+ * judgements hold a name that matches its source (the longest such), else by its source; two
+ * documents of one name are one. Give the same qrels to wn_evaluate. */
+WN_API wn_status wn_study_to_run(const wn_study *study, size_t depth, bool reranked,
+                                 const wn_qrels *qrels, wn_label_level level, const char *tag,
+                                 wn_run **out, wn_error *err);
+
+/* ---- The skip rule's threshold --------------------------------------------------- */
+
+/* What `winnow advise --save` left in the index for a first stage; WN_ERR_NOT_FOUND says how to
+ * get one. */
+WN_API wn_status wn_skip_threshold_load(wn_index *index, wn_first_stage first_stage, float *out,
+                                        wn_error *err);
+/* Writes it into the index file; WN_ERR_BUSY while another process builds it. */
+WN_API wn_status wn_skip_threshold_save(const char *path, wn_first_stage first_stage, float threshold,
+                                        wn_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
