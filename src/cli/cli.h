@@ -18,6 +18,7 @@ int cmd_index(int argc, char **argv);
 int cmd_search(int argc, char **argv);
 int cmd_model(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
+int cmd_impact(int argc, char **argv);
 
 /* ---- options.c: a table of options over getopt_long ------------------------ */
 
@@ -104,6 +105,30 @@ extern const char *const DEFAULT_RERANKERS[];
 /* Opens `name`, or the first of `defaults` that the cache has. */
 wn_status cli_model_open(const char *name, const char *const *defaults, size_t max_length,
                          wn_model **out, wn_error *err);
+
+/* ---- searching.c: what the commands that search an index open ------------------ */
+
+extern const char *const FIRST_STAGES[]; /* in the order of wn_first_stage */
+
+typedef struct cli_searching {
+    wn_index *index;
+    wn_model *bi_model, *cross_model;
+    wn_bi_encoder *bi;
+    wn_cross_encoder *cross;
+    wn_searcher *searcher;
+    int threads;
+} cli_searching;
+/* Index, its bi-encoder and a searcher without reranking. embedder NULL: the one that made the
+ * index. An index without embeddings turns *first_stage to BM25, and says so. Close whatever
+ * happened. */
+wn_status cli_searching_open(cli_searching *searching, const char *index, const char *embedder,
+                             int threads, wn_first_stage *first_stage, wn_error *err);
+/* With a reranker (NULL: the default one) from here on, in place of the one before. */
+wn_status cli_searching_rerank(cli_searching *searching, const char *reranker, wn_error *err);
+void cli_searching_close(cli_searching *searching);
+/* "key=value" pieces; -1 to go on, else the exit code. Free with cli_filters_free whatever happened. */
+int cli_filters_parse(const cli_command *command, const cli_list *where, wn_filter **out);
+void cli_filters_free(wn_filter *filters, size_t n);
 
 /* ---- progress.c ---------------------------------------------------------------- */
 

@@ -121,6 +121,7 @@ static int check(const cli_command *command, arguments *args, const cli_list *op
 }
 
 int cmd_eval(int argc, char **argv) {
+    if (eval_wants_search(argc, argv)) return cmd_eval_search(argc, argv);
     arguments args = {.level = 1};
     cli_list operands = {0};
     const cli_option options[] = {

@@ -17,4 +17,7 @@ int eval_print(const wn_evaluation *evaluation, const char *name, const eval_sty
 /* Two: means, improvement, interval, p; with -q each query's gain or loss. */
 int eval_print_comparison(const wn_evaluation *a, const char *name_a, const wn_evaluation *b,
                           const char *name_b, const eval_style *style);
+/* cmd_eval_search.c: `winnow eval INDEX --queries FILE` and `winnow eval --beir DIR`. */
+bool eval_wants_search(int argc, char **argv);
+int cmd_eval_search(int argc, char **argv);
 #endif

@@ -6,15 +6,12 @@
 #include <string.h>
 
 enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_TSV };
+enum { RERANK_ALWAYS, RERANK_AUTO, RERANK_NEVER };
 static const char *const FORMATS[] = {"table", "json", "tsv", NULL};
-static const char *const FIRST_STAGES[] = {"dense", "bm25", "hybrid", NULL};
+static const char *const RERANK[] = {"always", "auto", "never", NULL};
 
 typedef struct {
-    wn_index *index;
-    wn_model *bi_model, *cross_model;
-    wn_bi_encoder *bi;
-    wn_cross_encoder *cross;
-    wn_searcher *searcher;
+    cli_searching searching;
     wn_search_options options;
     int format;
     bool header_printed;
@@ -40,7 +37,7 @@ static json_t *rank_json(uint32_t rank) {
     return rank ? json_integer((json_int_t)rank) : json_null();
 }
 
-static json_t *result_json(const wn_result *r, bool reranked) {
+static json_t *result_json(const wn_result *r) {
     json_t *o = json_object();
     json_object_set_new(o, "document", json_string(r->passage->source));
     json_object_set_new(o, "content",
@@ -55,7 +52,7 @@ static json_t *result_json(const wn_result *r, bool reranked) {
     json_object_set_new(o, "first_stage_rank", rank_json(r->first_stage_rank));
     json_object_set_new(o, "bm25_score", cli_json_real(r->bm25_score));
     json_object_set_new(o, "rank_change", json_integer(r->rank_change));
-    if (reranked) {
+    if (!isnan(r->rerank_logit)) {
         json_object_set_new(o, "tokens_seen", json_integer(r->fit.tokens_seen));
         json_object_set_new(o, "tokens_dropped", json_integer(r->fit.tokens_dropped));
         json_object_set_new(o, "query_tokens_dropped", json_integer(r->fit.query_dropped));
@@ -69,16 +66,17 @@ static void print_json(const search_job *job, const char *query, const wn_answer
     wn_answer_info info = wn_answer_describe(answer);
     json_t *results = json_array();
     for (size_t i = 0; i < wn_answer_count(answer); i++)
-        json_array_append_new(results, result_json(wn_answer_result(answer, i), info.reranked > 0));
+        json_array_append_new(results, result_json(wn_answer_result(answer, i)));
     cli_print_json(
         stdout,
-        json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "query", query,
+        json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o}", "query", query,
                   "first_stage", FIRST_STAGES[info.first_stage], "embedder",
-                  job->bi_model ? json_string(wn_model_describe(job->bi_model).name) : json_null(),
+                  job->searching.bi_model ? json_string(wn_model_describe(job->searching.bi_model).name) : json_null(),
                   "reranker",
-                  info.reranked ? json_string(wn_model_describe(job->cross_model).name) : json_null(),
+                  info.reranked ? json_string(wn_model_describe(job->searching.cross_model).name) : json_null(),
                   "candidates", (json_int_t)info.candidates, "reranked", (json_int_t)info.reranked,
-                  "truncated", (json_int_t)info.truncated, "query_tokens_dropped",
+                  "truncated", (json_int_t)info.truncated, "out_of_time", info.out_of_time, "skipped",
+                  info.skipped, "confidence", cli_json_real(info.confidence), "query_tokens_dropped",
                   (json_int_t)info.query_tokens_dropped, "stage1_time_ms",
                   cli_json_real(info.stage1_time_ms), "stage2_time_ms",
                   cli_json_real(info.stage2_time_ms), "results", results));
@@ -101,7 +99,8 @@ static void print_tsv(search_job *job, const char *query, const wn_answer *answe
     }
 }
 
-static void print_row(const wn_result *r, bool reranked, bool color, int width) {
+static void print_row(const wn_result *r, bool color, int width) {
+    bool reranked = !isnan(r->rerank_logit);
     printf("%5u %6u  ", r->final_rank, r->first_stage_rank);
     cli_print_change(stdout, r->rank_change, color);
     if (reranked) printf("  %8.4f", r->rerank_score);
@@ -132,12 +131,17 @@ static void print_table(const search_job *job, const char *query, const wn_answe
     printf("%safter before change    rerank  bi-encoder  %-24s  passage%s\n", bold, "document",
            plain);
     for (size_t i = 0; i < wn_answer_count(answer); i++)
-        print_row(wn_answer_result(answer, i), info.reranked > 0, color, cli_width(stdout));
+        print_row(wn_answer_result(answer, i), color, cli_width(stdout));
     printf("stage 1 (%s): %zu candidates in %.1f ms", FIRST_STAGES[info.first_stage],
            info.candidates, info.stage1_time_ms);
     if (info.reranked)
-        printf("; stage 2 (%s): %zu reranked in %.1f ms", wn_model_describe(job->cross_model).name,
+        printf("; stage 2 (%s): %zu reranked in %.1f ms", wn_model_describe(job->searching.cross_model).name,
                info.reranked, info.stage2_time_ms);
+    if (info.out_of_time)
+        printf("; the deadline left %zu unread, in first-stage order below",
+               info.candidates - info.reranked);
+    if (info.skipped)
+        printf("; stage 2 skipped, confidence %.3f", info.confidence);
     putchar('\n');
     if (info.truncated)
         printf("%zu candidates were cut to the reranker's length (--max-length-policy windows reads all)\n",
@@ -150,7 +154,7 @@ static void print_table(const search_job *job, const char *query, const wn_answe
 static int search_one(search_job *job, const char *query, size_t len) {
     wn_error err;
     wn_answer *answer = NULL;
-    if (wn_search(job->searcher, (wn_str){query, len}, &job->options, &answer, &err) != WN_OK)
+    if (wn_search(job->searching.searcher, (wn_str){query, len}, &job->options, &answer, &err) != WN_OK)
         return cli_fail(&err);
     if (job->format == FORMAT_JSON) print_json(job, query, answer);
     else if (job->format == FORMAT_TSV) print_tsv(job, query, answer);
@@ -172,68 +176,31 @@ static int search_lines(search_job *job) {
     return code;
 }
 
-/* The index says which bi-encoder made it: by its name in the cache, else by where it lay. */
-static wn_status open_embedder(search_job *job, const char *name, wn_error *err) {
-    wn_index_info info;
-    wn_status st = wn_index_describe(job->index, &info, err);
-    if (st != WN_OK) return st;
-    if (!*info.model_name) {
-        if (job->options.first_stage == WN_FIRST_BM25) return WN_OK;
-        fprintf(stderr, "winnow: the index has no embeddings; searching with --first-stage bm25\n");
-        job->options.first_stage = WN_FIRST_BM25;
-        return WN_OK;
-    }
-    char *path = NULL;
-    st = wn_model_path(name ? name : info.model_name, &path, err);
-    if (st == WN_ERR_NOT_FOUND && !name) st = wn_model_path(info.model_path, &path, err);
-    if (st == WN_OK) st = cli_model_open(path, NULL, 0, &job->bi_model, err);
-    wn_string_free(path);
-    return st;
+/* --rerank auto without a threshold takes the one that `winnow advise --save` left in the index. */
+static wn_status take_threshold(search_job *job, wn_error *err) {
+    if (!job->options.skip_when_sure || !isnan(job->options.skip_threshold)) return WN_OK;
+    return wn_skip_threshold_load(job->searching.index, job->options.first_stage,
+                                  &job->options.skip_threshold, err);
 }
 
-static wn_status open_all(search_job *job, const char *path, const char *embedder,
-                          const char *reranker, int threads, wn_error *err) {
-    wn_status st = wn_index_open(path, &job->index, err);
-    /* An index of one model refuses another by hash, before any time is spent on encoding. */
-    if (st == WN_OK) st = open_embedder(job, embedder, err);
-    if (st == WN_OK && job->bi_model) st = wn_index_check_model(job->index, job->bi_model, err);
-    if (st == WN_OK && job->bi_model)
-        st = wn_bi_encoder_create(job->bi_model, threads, &job->bi, err);
-    if (st == WN_OK && job->options.rerank)
-        st = cli_model_open(reranker, DEFAULT_RERANKERS, 0, &job->cross_model, err);
-    if (st == WN_OK && job->options.rerank)
-        st = wn_cross_encoder_create(job->cross_model, threads, &job->cross, err);
-    if (st == WN_OK)
-        st = wn_searcher_create(job->index, job->bi, job->cross, &job->searcher, err);
-    return st;
-}
-
-static void close_all(search_job *job) {
-    wn_searcher_free(job->searcher);
-    wn_cross_encoder_free(job->cross);
-    wn_bi_encoder_free(job->bi);
-    wn_model_close(job->cross_model);
-    wn_model_close(job->bi_model);
-    wn_index_close(job->index);
-}
-
-/* "key=value" pieces become filters; the copies live as long as the process. */
-static int parse_filters(const cli_command *command, const cli_list *where, wn_filter *filters) {
-    for (size_t i = 0; i < where->count; i++) {
-        const char *equals = strchr(where->items[i], '=');
-        if (!equals || equals == where->items[i])
-            return cli_usage_error(command, "--where wants KEY=VALUE, not \"%s\"", where->items[i]);
-        char *key = strdup(where->items[i]);
-        if (!key) return cli_fail_memory();
-        key[equals - where->items[i]] = 0;
-        filters[i] = (wn_filter){key, equals + 1};
-    }
-    return -1;
+static int search_all(search_job *job, const cli_list *operands, const char *embedder,
+                      const char *reranker, int threads) {
+    wn_error err;
+    wn_status st = cli_searching_open(&job->searching, operands->items[0], embedder, threads,
+                                      &job->options.first_stage, &err);
+    if (st == WN_OK) st = take_threshold(job, &err);
+    if (st == WN_OK && job->options.rerank) st = cli_searching_rerank(&job->searching, reranker, &err);
+    if (st != WN_OK) return cli_fail(&err);
+    if (operands->count == 2)
+        return search_one(job, operands->items[1], strlen(operands->items[1]));
+    return search_lines(job);
 }
 
 int cmd_search(int argc, char **argv) {
     const char *embedder = NULL, *reranker = NULL;
-    int threads = 0, policy = 0, first_stage = 0;
+    int threads = 0, policy = 0, first_stage = 0, rerank = 0;
+    bool no_rerank = false;
+    float deadline = 0;
     cli_list operands = {0}, where = {0};
     wn_filter *filters = NULL;
     search_job job = {.options = wn_search_options_default()};
@@ -243,7 +210,12 @@ int cmd_search(int argc, char **argv) {
         {"first-stage-k", 'n', OPT_SIZE, &o->first_stage_k, "N", "candidates to rerank (50)", 1},
         {"first-stage", 's', OPT_CHOICE, &first_stage, NULL, "how candidates are found",
          .choices = FIRST_STAGES},
-        {"no-rerank", 0, OPT_UNFLAG, &o->rerank, NULL, "stop after the first stage"},
+        {"rerank", 0, OPT_CHOICE, &rerank, NULL, "auto: not where the first stage is sure",
+         .choices = RERANK},
+        {"skip-threshold", 0, OPT_FLOAT, &o->skip_threshold, "X",
+         "how sure that is, 0 to 1 (what winnow advise --save left)"},
+        {"deadline-ms", 0, OPT_FLOAT, &deadline, "N", "rerank what fits into N ms"},
+        {"no-rerank", 0, OPT_FLAG, &no_rerank, NULL, "stop after the first stage"},
         {"min-score", 0, OPT_FLOAT, &o->min_score, "X", "keep results scoring at least X",
          .seen = &o->has_min_score},
         {"where", 'w', OPT_LIST, &where, "KEY=VALUE", "filter on metadata; VALUE* is a prefix"},
@@ -259,29 +231,22 @@ int cmd_search(int argc, char **argv) {
         "Recalls candidates from the index, reranks them with the cross-encoder and shows what\n"
         "changed. Without QUERY, queries are read from standard input, one a line.",
         options, sizeof options / sizeof *options};
-    wn_error err;
     int code = cli_parse(&command, argc, argv, &operands);
     if (code < 0 && (operands.count < 1 || operands.count > 2))
         code = cli_usage_error(&command, "give an index and at most one query");
-    if (code < 0) {
-        filters = calloc(where.count + 1, sizeof *filters);
-        code = filters ? parse_filters(&command, &where, filters) : cli_fail_memory();
-    }
+    if (code < 0) code = cli_filters_parse(&command, &where, &filters);
     if (code < 0) {
         o->filters = filters;
         o->nfilters = where.count;
         o->length_policy = (wn_length_policy)policy;
         o->first_stage = (wn_first_stage)first_stage;
-        if (open_all(&job, operands.items[0], embedder, reranker, threads, &err) != WN_OK)
-            code = cli_fail(&err);
-        else if (operands.count == 2)
-            code = search_one(&job, operands.items[1], strlen(operands.items[1]));
-        else
-            code = search_lines(&job);
+        o->rerank = !no_rerank && rerank != RERANK_NEVER;
+        o->skip_when_sure = o->rerank && rerank == RERANK_AUTO;
+        o->deadline_ms = (double)deadline;
+        code = search_all(&job, &operands, embedder, reranker, threads);
     }
-    close_all(&job);
-    for (size_t i = 0; filters && i < where.count; i++) free((void *)(uintptr_t)filters[i].key);
-    free(filters);
+    cli_searching_close(&job.searching);
+    cli_filters_free(filters, where.count);
     cli_list_release(&where);
     cli_list_release(&operands);
     return code;

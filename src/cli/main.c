@@ -14,6 +14,7 @@ static const struct {
     {"compare", "score passages with both encoders, side by side", cmd_compare},
     {"score", "score query-document pairs", cmd_score},
     {"embed", "turn texts into embeddings", cmd_embed},
+    {"impact", "tell what reranking changes, without labels", cmd_impact},
     {"eval", "measure runs against relevance judgements, as trec_eval does", cmd_eval},
     {"tokenize", "turn texts into token ids", cmd_tokenize},
     {"model", "list, inspect, import and pull models", cmd_model},
