@@ -162,9 +162,9 @@ def xquad():
 
 def xlmr():
     models = HERE / "models"
-    tok = tokenizer(XLMR_TOKENIZER, 512)
-    embed_all("small-xlmr", Torch(models / "small-xlmr", AutoModel), tok, "mean")
-    rerank_all("small-xlmr-reranker", Torch(models / "small-xlmr-reranker", AutoModelForSequenceClassification), tok)
+    embed_all("small-xlmr", Torch(models / "small-xlmr", AutoModel), tokenizer(XLMR_TOKENIZER, 256), "mean")
+    rerank_all("small-xlmr-reranker", Torch(models / "small-xlmr-reranker", AutoModelForSequenceClassification),
+               tokenizer(XLMR_TOKENIZER, 512))
 
 
 def own_texts():
