@@ -1,12 +1,8 @@
-/* gemm.c -- linear layers: f32 by our own kernel over packed panels, or by oneDNN 2.6's matmul.
+/* gemm.c -- wn_linear over oneDNN 2.6's matmul, or over our own kernel where that is slow.
  *
- * f32 runs kernels.h's linear_f32. Measured on Zen 4 (AVX-512), processor time, alternating, Gflop/s a core for
- * 64 rows, ours and oneDNN's: 384 -> 1152 115 and 113, 384 -> 1536 with GELU 108 and 102, 1536 -> 384 116 and 112,
- * 1024 -> 4096 with GELU 102 and 91, 4096 -> 1024 111 and 100 (the limit of the FMA units is 116); a DL19 query
- * on MiniLM-L6 takes 0.92 of the time. It needs no padding, no code generation when a model is loaded, and
- * gives a row the same bits in any place on every processor, which of oneDNN's products only that for AVX-512
- * does. oneDNN stays for what we have no kernel for (bf16 and int8 will be), as the floor that benchmarks
- * compare with, and as a second opinion for the tests. The rest of this essay is about it.
+ * oneDNN computes f32 by "brgemm", at the hardware's limit, where there is AVX-512. Its other products
+ * (AVX2, Debian's aarch64) give a row other last bits by the number of rows beside it or its place. There
+ * kernels.h's linear_f32 runs over panels of our own, and nothing below applies.
  *
  * Weights: the primitive is asked for with `any` weights format, answers with the blocking it likes
  * (here 16x64 panels, its AVX-512 "brgemm"), and the weights are reordered into that once. Bias and
@@ -32,6 +28,7 @@
  * Allocation: dnnl_primitive_execute builds a map of its 5 arguments, a few hundred bytes freed before it
  * returns, once a tile of 64 rows. Nothing of ours is allocated, nothing is kept. */
 #include "kernels/gemm.h"
+#include "core/cpu.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "kernels/kernels.h"
@@ -147,7 +144,7 @@ static wn_status tile_create(wn_linear *linear, int tile, dnnl_memory_desc_t *we
     WN_TRY(describe(linear, tile_rows[tile], weights, &desc, err));
     DNNL_TRY(dnnl_primitive_desc_create(&pd, &desc, attr, engine, NULL), "matmul");
     if (!is_brgemm(pd)) {
-        st = wn_fail(err, WN_ERR_UNSUPPORTED, "oneDNN has no brgemm on this processor");
+        st = WN_ERR_UNSUPPORTED; /* the caller takes our own kernel */
         goto fail;
     }
     const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
@@ -229,10 +226,12 @@ fail:
     return st;
 }
 
+/* Through oneDNN. WN_ERR_UNSUPPORTED, without a message, where it has nothing that we want. */
 static wn_status onednn_create(wn_linear *linear, const float *weight, wn_epilogue epilogue, wn_error *err) {
     wn_status st;
     dnnl_memory_desc_t weights;
     dnnl_dims_t dims = {(dnnl_dim_t)linear->in, (dnnl_dim_t)linear->out};
+    if (!(wn_cpu_flags() & WN_CPU_AVX512)) return WN_ERR_UNSUPPORTED;
     WN_TRY(engine_get(err));
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&weights, 2, dims, dnnl_f32, dnnl_format_tag_any), "descriptor");
     WN_TRY(tiles_create(linear, epilogue, &weights, err));
@@ -241,9 +240,8 @@ fail:
     return st;
 }
 
-static wn_status panels_create(wn_linear *linear, const float *weight, wn_epilogue epilogue, wn_error *err) {
+static wn_status panels_create(wn_linear *linear, const float *weight, wn_error *err) {
     linear->kernels = wn_kernels_get();
-    linear->gelu = epilogue == WN_EPILOGUE_BIAS_GELU;
     size_t floats = wn_panels_size(linear->kernels, linear->in, linear->out);
     if (wn_mul_overflows(floats, sizeof(float), &linear->bytes)) return wn_fail_memory(err, SIZE_MAX);
     linear->weights = wn_malloc_aligned(linear->bytes);
@@ -252,17 +250,20 @@ static wn_status panels_create(wn_linear *linear, const float *weight, wn_epilog
     return WN_OK;
 }
 
-typedef wn_status (*weights_fn)(wn_linear *linear, const float *weight, wn_epilogue epilogue, wn_error *err);
-
-static wn_status create(const float *weight, const float *bias, size_t in_features, size_t out_features,
-                        wn_epilogue epilogue, weights_fn weights_create, wn_linear **out, wn_error *err) {
+wn_status wn_linear_create(const float *weight, const float *bias, size_t in_features,
+                           size_t out_features, wn_epilogue epilogue, wn_precision precision,
+                           wn_linear **out, wn_error *err) {
+    if (precision != WN_F32)
+        return wn_fail(err, WN_ERR_UNSUPPORTED, "precision %d is not known", (int)precision);
     if (!in_features || !out_features || in_features > INT32_MAX || out_features > INT32_MAX)
         return wn_fail(err, WN_ERR_ARGUMENT, "a %zu x %zu layer is out of range", in_features, out_features);
     wn_linear *linear = wn_calloc(1, sizeof *linear);
     if (!linear) return wn_fail_memory(err, sizeof *linear);
     linear->in = in_features;
     linear->out = out_features;
-    wn_status st = weights_create(linear, weight, epilogue, err);
+    linear->gelu = epilogue == WN_EPILOGUE_BIAS_GELU;
+    wn_status st = onednn_create(linear, weight, epilogue, err);
+    if (st == WN_ERR_UNSUPPORTED) st = panels_create(linear, weight, err);
     if (st == WN_OK) st = bias_create(linear, bias, err);
     if (st != WN_OK) {
         wn_linear_free(linear);
@@ -270,20 +271,6 @@ static wn_status create(const float *weight, const float *bias, size_t in_featur
     }
     *out = linear;
     return WN_OK;
-}
-
-wn_status wn_linear_create(const float *weight, const float *bias, size_t in_features,
-                           size_t out_features, wn_epilogue epilogue, wn_precision precision,
-                           wn_linear **out, wn_error *err) {
-    if (precision != WN_F32)
-        return wn_fail(err, WN_ERR_UNSUPPORTED, "precision %d is not known", (int)precision);
-    return create(weight, bias, in_features, out_features, epilogue, panels_create, out, err);
-}
-
-wn_status wn_linear_create_onednn(const float *weight, const float *bias, size_t in_features,
-                                  size_t out_features, wn_epilogue epilogue, wn_linear **out,
-                                  wn_error *err) {
-    return create(weight, bias, in_features, out_features, epilogue, onednn_create, out, err);
 }
 
 void wn_linear_free(wn_linear *linear) {
@@ -310,7 +297,7 @@ static width_memory *width_find(const wn_gemm *gemm, size_t width) {
 /* Memory objects whose addresses wn_linear_run fills in; there is room for one more width. */
 static wn_status width_add(wn_gemm *gemm, const wn_linear *linear, size_t width, wn_error *err) {
     wn_status st = WN_OK;
-    if (width_find(gemm, width)) return WN_OK;
+    if (linear->kernels || width_find(gemm, width)) return WN_OK;
     width_memory *entry = &gemm->widths[gemm->nwidths++];
     entry->width = width;
     for (int i = 0; i < NTILES; i++) {
@@ -336,40 +323,37 @@ fail:
     return st;
 }
 
-/* What oneDNN's linears need; there is at least one. */
-static wn_status handles_create(wn_gemm *gemm, const wn_linear *const *linears, size_t n, wn_error *err) {
+wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **out, wn_error *err) {
     wn_status st = WN_OK;
     const wn_linear *linear = NULL; /* the one an error message names */
     size_t bytes = 64;
-    /* at most two widths a linear; few are distinct, the array is small */
-    gemm->widths = wn_calloc(2 * n, sizeof *gemm->widths);
-    if (!gemm->widths) return wn_fail_memory(err, 2 * n * sizeof *gemm->widths);
-    for (size_t i = 0; i < n; i++) {
-        if (!linears[i] || linears[i]->kernels) continue;
-        linear = linears[i];
-        WN_TRY(width_add(gemm, linear, linear->in, err));
-        WN_TRY(width_add(gemm, linear, linear->out, err));
-        if (linear->scratch > bytes) bytes = linear->scratch;
-    }
-    WN_TRY(scratch_create(gemm, linear, bytes, err));
-    DNNL_TRY(dnnl_stream_create(&gemm->stream, engine, dnnl_stream_default_flags), "stream");
-fail:
-    return st;
-}
-
-wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **out, wn_error *err) {
-    bool needed = false;
-    for (size_t i = 0; i < n; i++)
-        if (linears[i] && !linears[i]->kernels) needed = true;
+    WN_TRY(engine_get(err));
     wn_gemm *gemm = wn_calloc(1, sizeof *gemm);
     if (!gemm) return wn_fail_memory(err, sizeof *gemm);
-    wn_status st = needed ? handles_create(gemm, linears, n, err) : WN_OK;
-    if (st != WN_OK) {
-        wn_gemm_free(gemm);
-        return st;
+    /* at most two widths a linear; few are distinct, the array is small */
+    gemm->widths = wn_calloc(2 * n + 1, sizeof *gemm->widths);
+    if (!gemm->widths) {
+        st = wn_fail_memory(err, (2 * n + 1) * sizeof *gemm->widths);
+        goto fail;
     }
+    for (size_t i = 0; i < n; i++) {
+        if (!linears[i]) continue;
+        linear = linears[i];
+        WN_TRY_GOTO(width_add(gemm, linear, linear->in, err));
+        WN_TRY_GOTO(width_add(gemm, linear, linear->out, err));
+        if (linear->scratch > bytes) bytes = linear->scratch;
+    }
+    if (!linear) {
+        st = wn_fail(err, WN_ERR_ARGUMENT, "no layer to multiply with");
+        goto fail;
+    }
+    WN_TRY_GOTO(scratch_create(gemm, linear, bytes, err));
+    DNNL_TRY(dnnl_stream_create(&gemm->stream, engine, dnnl_stream_default_flags), "stream");
     *out = gemm;
     return WN_OK;
+fail:
+    wn_gemm_free(gemm);
+    return st;
 }
 
 void wn_gemm_free(wn_gemm *gemm) {

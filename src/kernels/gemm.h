@@ -1,4 +1,4 @@
-/* gemm.h -- linear layers: y = act(x W^T + b), W prepacked once, by our kernel or through oneDNN's C API.
+/* gemm.h -- linear layers: y = act(x W^T + b), W prepacked once, through oneDNN's C API.
  *
  * This is the only door to the GEMM library, and the place where precision lives: a wn_linear knows how its
  * weights are stored and multiplied, its callers only see f32 rows in and out.
@@ -31,10 +31,6 @@ void wn_gemm_thread_start(void);
 wn_status wn_linear_create(const float *weight, const float *bias, size_t in_features,
                            size_t out_features, wn_epilogue epilogue, wn_precision precision,
                            wn_linear **out, wn_error *err);
-/* The same in f32 by oneDNN, for benchmarks and tests. WN_ERR_UNSUPPORTED where it has no AVX-512. */
-wn_status wn_linear_create_onednn(const float *weight, const float *bias, size_t in_features,
-                                  size_t out_features, wn_epilogue epilogue, wn_linear **out,
-                                  wn_error *err);
 void wn_linear_free(wn_linear *linear);
 size_t wn_linear_in(const wn_linear *linear);
 size_t wn_linear_out(const wn_linear *linear);

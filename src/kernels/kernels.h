@@ -31,7 +31,8 @@ typedef struct wn_kernels {
                           float *out, size_t ldo, size_t nq, size_t n, size_t head_dim, float scale,
                           float *scratch);
     /* Linear layer over weights in panels: y [rows, out] = x [rows, in] W^T + bias, then GELU (erf) when
-     * asked. panels: [ceil(out / panel)][in][panel], zeros beyond out (wn_panels_pack). */
+     * asked. panels: [ceil(out / panel)][in][panel], zeros beyond out (wn_panels_pack). Used where the GEMM
+     * library has no fast product that gives a row the same bits in any place. */
     size_t panel; /* columns of a panel */
     void (*linear_f32)(const float *x, const float *panels, const float *bias, bool gelu, float *y,
                        size_t rows, size_t in, size_t out);

@@ -291,7 +291,7 @@ static wn_status run(wn_session *session, const wn_packed *batch, wanted want, f
     /* Equal groups, the same number for each worker. */
     job.ntasks = session->nworkers * ((tokens + round - 1) / round);
     wn_pool_run(session->pool, job.ntasks, group_task, &job);
-    if (atomic_load(&job.failed)) return wn_fail(err, WN_ERR_INTERNAL, "a matrix product failed");
+    if (atomic_load(&job.failed)) return wn_fail(err, WN_ERR_INTERNAL, "oneDNN: a matrix product failed");
     return WN_OK;
 }
 

@@ -31,7 +31,6 @@ typedef struct layer {
     wn_gemm *gemm;
 } layer;
 
-static bool by_onednn;
 static layer layer_make(size_t in, size_t out, wn_epilogue epilogue) {
     layer l = {.in = in, .out = out};
     wn_error err;
@@ -40,8 +39,7 @@ static layer layer_make(size_t in, size_t out, wn_epilogue epilogue) {
     l.bias = wn_malloc_aligned(out * sizeof(float));
     fill(l.weight, in * out, 0.1f);
     fill(l.bias, out, 1);
-    if ((by_onednn ? wn_linear_create_onednn(l.weight, l.bias, in, out, epilogue, &l.linear, &err)
-                   : wn_linear_create(l.weight, l.bias, in, out, epilogue, WN_F32, &l.linear, &err)) != WN_OK)
+    if (wn_linear_create(l.weight, l.bias, in, out, epilogue, WN_F32, &l.linear, &err) != WN_OK)
         fail_msg("%s", err.message);
     const wn_linear *one[] = {NULL, l.linear};
     assert_int_equal(wn_gemm_create(one, 2, &l.gemm, &err), WN_OK);
@@ -87,7 +85,7 @@ static void linear_check(size_t in, size_t out, size_t rows, wn_epilogue epilogu
     wn_free(x), wn_free(y);
     layer_release(&l);
 }
-/* Our own kernel in each tier, then oneDNN where this processor has AVX-512. */
+/* oneDNN where this processor has AVX-512, then our own kernel in each tier. */
 static void each_backend(void (*body)(void)) {
     static const uint32_t masks[] = {UINT32_MAX, WN_CPU_AVX2, 0};
     uint32_t before = 0xdeadbeef;
@@ -99,21 +97,6 @@ static void each_backend(void (*body)(void)) {
         body();
     }
     wn_cpu_set_mask(UINT32_MAX);
-    wn_linear *linear;
-    wn_error err;
-    float one = 1;
-    wn_gemm_thread_start();
-    wn_status st = wn_linear_create_onednn(&one, &one, 1, 1, WN_EPILOGUE_BIAS, &linear, &err);
-    if (st == WN_ERR_UNSUPPORTED) {
-        print_message("  %s\n", err.message);
-        return;
-    }
-    assert_int_equal(st, WN_OK);
-    wn_linear_free(linear);
-    print_message("  oneDNN\n");
-    by_onednn = true;
-    body();
-    by_onednn = false;
 }
 
 static void shapes_body(void) {
@@ -160,13 +143,15 @@ static void linear_row_has_same_bits_in_any_place(void **unused) { each_backend(
 
 static void linear_bad_arguments_are_refused(void **unused) {
     wn_linear *linear;
+    wn_gemm *gemm;
     wn_error err;
     float w[4] = {0}, b[2] = {0};
     assert_int_equal(wn_linear_create(w, b, 0, 2, WN_EPILOGUE_BIAS, WN_F32, &linear, &err), WN_ERR_ARGUMENT);
     assert_int_equal(wn_linear_create(w, b, 2, 2, WN_EPILOGUE_BIAS, (wn_precision)77, &linear, &err), WN_ERR_UNSUPPORTED);
+    assert_int_equal(wn_gemm_create(NULL, 0, &gemm, &err), WN_ERR_ARGUMENT);
 }
 
-static void failing_allocations(bool onednn) {
+static void linear_failing_allocation_is_reported(void **unused) {
     float *w = wn_calloc(64 * 64, sizeof *w), *b = wn_calloc(64, sizeof *b);
     wn_linear *linear;
     wn_error err;
@@ -175,8 +160,7 @@ static void failing_allocations(bool onednn) {
     for (uint64_t n = 1; st != WN_OK; n++) {
         wn_gemm *gemm = NULL;
         wn_memory_fail_at(n, true);
-        st = onednn ? wn_linear_create_onednn(w, b, 64, 64, WN_EPILOGUE_BIAS, &linear, &err)
-                    : wn_linear_create(w, b, 64, 64, WN_EPILOGUE_BIAS, WN_F32, &linear, &err);
+        st = wn_linear_create(w, b, 64, 64, WN_EPILOGUE_BIAS, WN_F32, &linear, &err);
         if (st == WN_OK) {
             const wn_linear *one = linear;
             st = wn_gemm_create(&one, 1, &gemm, &err);
@@ -185,15 +169,10 @@ static void failing_allocations(bool onednn) {
             wn_linear_free(linear);
         }
         wn_memory_fail_at(0, false);
-        if (st == WN_ERR_UNSUPPORTED && onednn) break;
         if (st != WN_OK) assert_int_equal(st, WN_ERR_MEMORY);
         assert_true(n < 20);
     }
     wn_free(w), wn_free(b);
-}
-static void linear_failing_allocation_is_reported(void **unused) {
-    failing_allocations(false);
-    failing_allocations(true);
 }
 
 int main(void) {
