@@ -154,8 +154,8 @@ int main(int argc, char **argv) {
     int threads = 0, repeat = 5;
     bool serving = false;
     wn_error err;
-    wn_model *model;
-    wn_cross_encoder *encoder;
+    wn_model *model = NULL;
+    wn_cross_encoder *encoder = NULL;
     if (argc < 3) return fprintf(stderr, "usage: bench_rerank MODEL_DIR DATA_DIR [options]\n"), 2;
     for (int i = 3; i < argc; i++) {
         if (!strcmp(argv[i], "--serve")) serving = true;
