@@ -13,6 +13,8 @@
 #include "core/memory.h"
 #include <winnow/model.h>
 
+#include "test_tier.h"
+
 #define RERANKER WN_SOURCE_ROOT "/models/reranker-minilm-l6-v0"
 
 static wn_model *reranker;
@@ -101,6 +103,7 @@ static char *long_passage(size_t *answer_at) {
 }
 
 static void long_passage_policies_cut_refuse_or_read_windows(void **state) {
+    if (wn_test_emulated()) skip(); /* windows of 512 tokens: minutes each there */
     size_t answer_at;
     char *text = long_passage(&answer_at);
     wn_str doc = str(text), query = str("what does LoRA train?");
@@ -122,6 +125,7 @@ static void long_passage_policies_cut_refuse_or_read_windows(void **state) {
 
 /* The best window's own text, scored as a passage, is at least as good a match: same tokens. */
 static void window_bytes_are_the_text_that_was_scored(void **state) {
+    if (wn_test_emulated()) skip(); /* windows of 512 tokens: minutes each there */
     size_t answer_at;
     char *text = long_passage(&answer_at);
     wn_str doc = str(text), query = str("what does LoRA train?");
@@ -134,6 +138,7 @@ static void window_bytes_are_the_text_that_was_scored(void **state) {
 }
 
 static void long_query_in_windows_keeps_half_the_room(void **state) {
+    if (wn_test_emulated()) skip(); /* windows of 512 tokens: minutes each there */
     size_t answer_at;
     char *text = long_passage(&answer_at);
     wn_str both = str(text);
