@@ -159,7 +159,7 @@ static void dl19_pairs_match_transformers(void **unused) {
     scorer s = scorer_open("models/reranker-minilm-l6-v0", NULL, NULL);
     snprintf(path, sizeof path, "%s/data/msmarco_dl19/runs/BM25.trec", shared_dir());
     for (size_t q = 0; q < 5; q++) {
-        size_t ranks = 0, most = wn_test_quick() ? 10 : 100;
+        size_t ranks = 0, most = wn_test_emulated() ? 2 : wn_test_quick() ? 10 : 100;
         FILE *f = fopen(path, "r");
         assert_non_null(f);
         while (ranks < most && fgets(line, sizeof line, f)) {
@@ -185,7 +185,7 @@ static packed xquad_passages(scorer *s, const char *language) {
     packed p = {0};
     snprintf(folder, sizeof folder, "xquad_%s", language);
     assert_true(texts_read(folder, "corpus.jsonl", &corpus));
-    size_t step = 5, most = wn_test_quick() ? 20 : corpus.n;
+    size_t step = 5, most = wn_test_emulated() ? 5 : wn_test_quick() ? 20 : corpus.n;
     for (size_t i = 0; i < corpus.n && i < most; i += step)
         scorer_add(s, &p, (wn_str){corpus.at[i].body, corpus.at[i].len}, NULL);
     texts_release(&corpus);
@@ -196,6 +196,7 @@ static packed xquad_pairs(scorer *s, const char *language) {
     char folder[32], path[1024], line[512], query[64], doc[64];
     texts corpus, questions;
     packed p = {0};
+    size_t most = wn_test_emulated() ? 1 : wn_test_quick() ? 4 : SIZE_MAX;
     snprintf(folder, sizeof folder, "xquad_%s", language);
     assert_true(texts_read(folder, "queries.jsonl", &questions));
     assert_true(texts_read(folder, "corpus.jsonl", &corpus));
@@ -203,7 +204,7 @@ static packed xquad_pairs(scorer *s, const char *language) {
     FILE *f = fopen(path, "r");
     assert_non_null(f);
     assert_non_null(fgets(line, sizeof line, f)); /* header */
-    for (size_t i = 0; fgets(line, sizeof line, f) && !(wn_test_quick() && p.n == 4); i++) {
+    for (size_t i = 0; fgets(line, sizeof line, f) && p.n < most; i++) {
         if (i % 10 || sscanf(line, "%63s %63s", query, doc) != 2) continue;
         wn_str passage = texts_find(&corpus, doc);
         scorer_add(s, &p, texts_find(&questions, query), &passage);
