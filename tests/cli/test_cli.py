@@ -273,7 +273,7 @@ class IndexAndSearch(Cli):
 
     def test_memory_is_flat_over_a_thousand_searches(self):
         p = subprocess.Popen([WINNOW, "search", self.index, "--reranker", RERANKER, "--format", "json",
-                              "--first-stage-k", "3"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                              "-k", "1", "--first-stage-k", "2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         def ask(n):
             for i in range(n):
                 p.stdin.write(f"question number {i % 17} about memory\n".encode())
