@@ -3,15 +3,17 @@
 Input: your passages (a winnow index, read only, or a corpus.jsonl) and a
 queries file, JSON lines:
 
-    {"query": "how do I reset the pump", "relevant": ["12", "40"]}
-    {"query": "...", "relevant": ["12"], "irrelevant": ["13"]}
+    {"query": "how do I reset the pump", "relevant": [12, 40]}
+    {"query": "...", "relevant": ["guide/pump.md"], "irrelevant": [13]}
 
-where "relevant" holds passage ids (corpus: _id; index: chunks.id),
-"irrelevant" is optional. A fifth of the queries is held out by a hash of
-their text, so the same query is held out in every run. The script measures
-reranking of BM25's top --depth on the held-out part before and after
-(nDCG@10 and MRR@10 with a paired bootstrap interval of the gain), and says so
-when the gain may be chance. Fewer than about 50 queries: expect little.
+A number is a passage of the index (chunks.id, which `winnow search` prints
+with --json); a string is a document (the path as it was given, or the _id of
+a corpus), all of whose passages then count. "irrelevant" is optional. A fifth
+of the queries is held out by a hash of their text, so the same query is held
+out in every run. The script measures reranking of BM25's top --depth on the
+held-out part before and after (nDCG@10 and MRR@10 with a paired bootstrap
+interval of the gain), and says so when the gain may be chance. Fewer than
+about 50 queries: expect little.
 
 Training is train.py's step on labelled groups, with a small learning rate and
 a few passes; half of the negatives are BM25's best passages that you did not
@@ -34,32 +36,55 @@ from train import PairTokenizer, batch_gradients, export, load_model, score_pair
 GROUP = 8
 
 
+APPLICATION_ID, SCHEMA_VERSION, CORPUS_LINE = 0x776E6978, 1, 2  # docs/INDEX_FORMAT.md
+
+
 def read_index(path):
-    """(ids, texts) of a winnow index; opened read-only."""
+    """(texts, {label: rows}) of a winnow index, opened read-only. The text of
+    a passage is what winnow's models read: a corpus line's title goes before."""
     db = sqlite3.connect(f"file:{os.path.abspath(path)}?mode=ro", uri=True)
     try:
-        rows = db.execute("SELECT id, content FROM chunks ORDER BY id").fetchall()
+        found = (db.execute("PRAGMA application_id").fetchone()[0], db.execute("PRAGMA user_version").fetchone()[0])
+        if found != (APPLICATION_ID, SCHEMA_VERSION):
+            raise SystemExit(f"{path}: not a winnow index of schema {SCHEMA_VERSION} (application_id, version: {found})")
+        rows = db.execute("SELECT c.id, d.source, d.kind, d.title, c.content FROM chunks c "
+                          "JOIN documents d ON d.id = c.document ORDER BY c.id").fetchall()
     except sqlite3.DatabaseError as error:
-        raise SystemExit(f"{path}: not a winnow index this script can read ({error}); "
-                         "pass the passages with --corpus instead") from error
+        raise SystemExit(f"{path}: cannot be read as a winnow index: {error}") from error
     finally:
         db.close()
-    return [str(r[0]) for r in rows], [r[1] for r in rows]
+    texts, labels = [], {}
+    for row, (number, source, kind, title, content) in enumerate(rows):
+        texts.append(f"{title} {content}".strip() if kind == CORPUS_LINE and title else content)
+        labels[number] = [row]
+        labels.setdefault(source, []).append(row)
+    return texts, labels
 
 
-def read_labelled(path, row_of):
-    """[(query, relevant rows, irrelevant rows)], unknown ids reported."""
+def read_passages(args):
+    if args.index:
+        return read_index(args.index)
+    ids, texts = read_corpus(args.corpus)
+    return texts, {d: [i] for i, d in enumerate(ids)}
+
+
+def read_labelled(path, labels):
+    """[(query, relevant rows, irrelevant rows)], unknown labels reported."""
+    def rows(record, key):
+        given = record.get(key) or []
+        known = [d for d in given if d in labels]
+        return [i for d in known for i in labels[d]], len(given) - len(known)
+
     out, unknown = [], 0
     for number, record in enumerate(read_jsonl(path), 1):
         if "query" not in record or not record.get("relevant"):
             raise SystemExit(f"{path}: line {number}: needs \"query\" and a non-empty \"relevant\"")
-        good = [row_of[str(d)] for d in record["relevant"] if str(d) in row_of]
-        bad = [row_of[str(d)] for d in record.get("irrelevant", []) if str(d) in row_of]
-        unknown += len(record["relevant"]) - len(good)
+        (good, lost), (bad, _) = rows(record, "relevant"), rows(record, "irrelevant")
+        unknown += lost
         if good:
             out.append((record["query"], good, bad))
     if unknown:
-        print(f"{unknown} relevant ids are not among the passages and were left out")
+        print(f"{unknown} relevant labels name no passage or document and were left out")
     if len(out) < 10:
         raise SystemExit(f"{path}: {len(out)} usable queries; at least 10 are needed to hold some out")
     return out
@@ -156,8 +181,8 @@ def arguments():
 def main():
     args = arguments()
     torch.set_num_threads(1)
-    ids, texts = read_index(args.index) if args.index else read_corpus(args.corpus)
-    labelled = read_labelled(args.queries, {d: i for i, d in enumerate(ids)})
+    texts, labels = read_passages(args)
+    labelled = read_labelled(args.queries, labels)
     held = [x for x in labelled if is_held_out(x[0], args.held)]
     kept = [x for x in labelled if not is_held_out(x[0], args.held)]
     if not held or not kept:

@@ -39,7 +39,7 @@ from transformers import BertForSequenceClassification
 
 STEP_GROUPS = 4
 WINDOW = 64  # groups that are sorted by length together
-MIX = {"distil": 0.42, "pseudo": 0.16, "label": 0.42}
+MIX = {"distil": 0.55, "pseudo": 0.13, "label": 0.32}
 MARGIN = 0.1
 EMA = 0.995
 
@@ -245,7 +245,7 @@ def arguments():
     p.add_argument("--init", default="models/reranker-minilm-l6-v0", help="folder of the starting weights")
     p.add_argument("--pairs", type=int, default=400000, help="pairs in all, the fall included")
     p.add_argument("--cooldown", type=int, default=40000, help="pairs of the falling learning rate")
-    p.add_argument("--lr", type=float, default=1e-4)
+    p.add_argument("--lr", type=float, default=1.5e-4)
     p.add_argument("--warmup", type=int, default=3000, help="pairs")
     p.add_argument("--label-weight", type=float, default=0.7)
     p.add_argument("--max-tokens", type=int, default=160)
