@@ -137,6 +137,51 @@ WN_API wn_status wn_study_to_run(const wn_study *study, size_t depth, bool reran
                                  const wn_qrels *qrels, wn_label_level level, const char *tag,
                                  wn_run **out, wn_error *err);
 
+/* ---- Sweep ----------------------------------------------------------------------- */
+
+typedef struct wn_sweep_options {
+    size_t size;
+    const char *measure;    /* one value, as "nDCG@10" (the default) */
+    wn_label_level level;
+    double alpha;           /* of "indistinguishable": p at least this; default 0.05 */
+    double budget_ms;       /* 95th percentile of both stages together; 0: none */
+    double max_loss;        /* of mean quality that a recommendation may give up for time, where the test
+                             * finds no difference; default 0.01. Few queries find none easily */
+    wn_stats_options stats;
+} wn_sweep_options;
+WN_API wn_sweep_options wn_sweep_options_default(void);
+
+/* One way to search: a study's first stage and reranker at one depth. */
+typedef struct wn_sweep_row {
+    size_t study;           /* which of the studies given */
+    size_t depth;           /* first_stage_k; 0: the first stage alone */
+    size_t queries;
+    wn_interval quality;
+    double difference, p;   /* from the best row of all: mean difference, permutation test */
+    double stage1_ms, stage2_ms; /* averages */
+    double latency_p50_ms, latency_p95_ms; /* both stages together */
+    bool best;              /* of its study: highest mean quality, the faster of equals */
+    bool fastest;           /* of its study */
+    bool enough;            /* of its study: smallest depth indistinguishable from the study's best */
+    bool pareto;            /* no other row is as fast and as good, and better in one of the two */
+    bool within_budget;     /* true without a budget */
+    bool recommended;       /* at most one row: the fastest of those within budget that are
+                             * indistinguishable from the best of those, and lose at most max_loss */
+} wn_sweep_row;
+
+/* stage 2 = fixed_ms + per_candidate_ms * candidates, least squares over all queries and depths. */
+typedef struct wn_cost_line {
+    double fixed_ms, per_candidate_ms, r2; /* r2: share of the variance explained */
+} wn_cost_line;
+
+/* Rows for every study and depth; those of the first stage alone once a first stage. rows has room for
+ * the sum of (ndepths + 1); lines [nstudies] may be NULL. All studies must have asked the same
+ * queries. qrels NULL: quality is the rank-biased overlap (p = 0.9) of the first ten with those of the
+ * study's largest depth, for one study only: agreement can't tell which of two rerankers is right. */
+WN_API wn_status wn_sweep(const wn_study *const *studies, size_t nstudies, wn_qrels *qrels,
+                          const wn_sweep_options *options, wn_sweep_row *rows, size_t *count,
+                          wn_cost_line *lines, wn_error *err);
+
 /* ---- The skip rule's threshold --------------------------------------------------- */
 
 /* What `winnow advise --save` left in the index for a first stage; WN_ERR_NOT_FOUND says how to

@@ -19,6 +19,7 @@ int cmd_search(int argc, char **argv);
 int cmd_model(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_impact(int argc, char **argv);
+int cmd_sweep(int argc, char **argv);
 
 /* ---- options.c: a table of options over getopt_long ------------------------ */
 

@@ -15,6 +15,7 @@ static const struct {
     {"score", "score query-document pairs", cmd_score},
     {"embed", "turn texts into embeddings", cmd_embed},
     {"impact", "tell what reranking changes, without labels", cmd_impact},
+    {"sweep", "tell how many candidates to rerank, by quality and time", cmd_sweep},
     {"eval", "measure runs against relevance judgements, as trec_eval does", cmd_eval},
     {"tokenize", "turn texts into token ids", cmd_tokenize},
     {"model", "list, inspect, import and pull models", cmd_model},

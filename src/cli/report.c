@@ -148,10 +148,20 @@ void cli_put_signed(cli_report *report, const char *key, const char *title, doub
         cli_json_real(value));
 }
 
+static void put_pair(cli_report *report, const char *key, const char *title, double low, double high,
+                     int decimals, bool sign) {
+    put(report, key, (column){.title = (char *)(uintptr_t)title, .decimals = decimals, .sign = sign},
+        json_pack("[o, o]", cli_json_real(low), cli_json_real(high)));
+}
+
 void cli_put_interval(cli_report *report, const char *key, const char *title, double low, double high,
                       int decimals) {
-    put(report, key, (column){.title = (char *)(uintptr_t)title, .decimals = decimals, .sign = true},
-        json_pack("[o, o]", cli_json_real(low), cli_json_real(high)));
+    put_pair(report, key, title, low, high, decimals, true);
+}
+
+void cli_put_range(cli_report *report, const char *key, const char *title, double low, double high,
+                   int decimals) {
+    put_pair(report, key, title, low, high, decimals, false);
 }
 
 void cli_report_note(cli_report *report, const char *fmt, ...) {

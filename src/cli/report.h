@@ -31,6 +31,9 @@ void cli_put_signed(cli_report *report, const char *key, const char *title, doub
 /* An array in JSON, "[low, high]" for people, two columns KEY_low and KEY_high in CSV. */
 void cli_put_interval(cli_report *report, const char *key, const char *title, double low, double high,
                       int decimals);
+/* The same without signs. */
+void cli_put_range(cli_report *report, const char *key, const char *title, double low, double high,
+                   int decimals);
 /* A line for people, above (or below, when no row follows) what the current section shows. */
 void cli_report_note(cli_report *report, const char *fmt, ...) WN_PRINTF(2, 3);
 /* Prints and frees; the exit code. */
