@@ -182,6 +182,50 @@ WN_API wn_status wn_sweep(const wn_study *const *studies, size_t nstudies, wn_qr
                           const wn_sweep_options *options, wn_sweep_row *rows, size_t *count,
                           wn_cost_line *lines, wn_error *err);
 
+/* ---- Explain --------------------------------------------------------------------- */
+
+/* A word of the query that the passage holds. */
+typedef struct wn_matched_term {
+    const char *term;     /* as BM25 asks for it: lower case; the index may compare its stem */
+    float bm25;           /* its part of the passage's score; the parts add up to it */
+    uint64_t passages;    /* how many passages of the index hold it */
+} wn_matched_term;
+
+/* A sentence of what the models read, and the cross-encoder's score without it. */
+typedef struct wn_left_out {
+    size_t begin, end;    /* bytes of passage->input */
+    float logit_without;
+    float change;         /* logit_without - logit: negative where the sentence helped */
+} wn_left_out;
+
+typedef struct wn_explanation_info {
+    const wn_passage *passage;
+    bool candidate;           /* the first stage recalled it; otherwise the ranks in the answer are 0 */
+    uint32_t first_stage_rank, final_rank;
+    size_t candidates;
+    float first_stage_score;  /* NaN when not recalled */
+    uint32_t dense_rank, bm25_rank; /* among all passages of the index (that filters allow); 0: none */
+    float cosine, bm25_score;
+    float rerank_score, rerank_logit; /* under the search's length policy */
+    wn_fit fit;
+    float window_logit;       /* the best window's, when the passage is longer than the model reads */
+    uint32_t window_begin, window_end; /* bytes of passage->input; the whole where it fits */
+    const wn_matched_term *terms; /* by part of the score, largest first */
+    size_t nterms, query_terms;   /* of query_terms distinct words */
+    const wn_left_out *sentences; /* in the order of the text */
+    size_t nsentences;
+} wn_explanation_info;
+
+typedef struct wn_explanation wn_explanation;
+/* Why a passage stands where it stands. rank > 0: the passage at that final rank. Else `document`: a
+ * source by its last path components, "lora.md" or "lora.md#3" for its passage 3; without a number the
+ * best placed candidate of it, else its passage 0. A passage that was not recalled is scored
+ * all the same. NOT_FOUND: no such rank or document. Needs a searcher with a cross-encoder. */
+WN_API wn_status wn_explain(wn_searcher *searcher, wn_str query, const wn_search_options *options,
+                            size_t rank, const char *document, wn_explanation **out, wn_error *err);
+WN_API wn_explanation_info wn_explanation_describe(const wn_explanation *explanation);
+WN_API void wn_explanation_free(wn_explanation *explanation);
+
 /* ---- The skip rule's threshold --------------------------------------------------- */
 
 /* What `winnow advise --save` left in the index for a first stage; WN_ERR_NOT_FOUND says how to

@@ -105,6 +105,11 @@ WN_API wn_status wn_index_score_dense(wn_index *index, const float *query, const
  * "docs/lora.md"). */
 WN_API wn_status wn_index_has_source(wn_index *index, const char *name, bool *out, wn_error *err);
 
+/* The passage `ordinal` of the document of that name, named as above (of several, the first that was
+ * indexed). WN_ERR_NOT_FOUND. */
+WN_API wn_status wn_index_find_passage(wn_index *index, const char *name, uint32_t ordinal, int64_t *out,
+                                       wn_error *err);
+
 /* ---- Passages ------------------------------------------------------------- */
 
 /* Borrowed from the wn_passage's own memory; free with wn_passage_free. */

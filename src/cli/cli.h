@@ -18,6 +18,7 @@ int cmd_index(int argc, char **argv);
 int cmd_search(int argc, char **argv);
 int cmd_model(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
 int cmd_impact(int argc, char **argv);
 int cmd_sweep(int argc, char **argv);
 

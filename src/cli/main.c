@@ -14,6 +14,7 @@ static const struct {
     {"compare", "score passages with both encoders, side by side", cmd_compare},
     {"score", "score query-document pairs", cmd_score},
     {"embed", "turn texts into embeddings", cmd_embed},
+    {"explain", "tell why a passage stands where it stands", cmd_explain},
     {"impact", "tell what reranking changes, without labels", cmd_impact},
     {"sweep", "tell how many candidates to rerank, by quality and time", cmd_sweep},
     {"eval", "measure runs against relevance judgements, as trec_eval does", cmd_eval},
