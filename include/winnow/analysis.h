@@ -226,6 +226,36 @@ WN_API wn_status wn_explain(wn_searcher *searcher, wn_str query, const wn_search
 WN_API wn_explanation_info wn_explanation_describe(const wn_explanation *explanation);
 WN_API void wn_explanation_free(wn_explanation *explanation);
 
+/* ---- Reranking a run --------------------------------------------------------------- */
+
+typedef struct wn_rerank_run_options {
+    size_t size;
+    size_t depth;            /* documents of a query that are read; default 100 */
+    wn_length_policy length_policy;
+    size_t batch_size;       /* as in wn_search_options */
+    const char *tag;         /* of the new run; default "winnow" */
+    wn_progress_fn progress; /* stage "queries" */
+    void *progress_ctx;
+} wn_rerank_run_options;
+WN_API wn_rerank_run_options wn_rerank_run_options_default(void);
+
+typedef struct wn_rerank_run_stats {
+    size_t queries, resumed; /* resumed: found finished from an earlier start */
+    uint64_t pairs, truncated;
+    uint64_t missing;        /* distinct documents of the run that the corpus does not hold */
+    double seconds;
+} wn_rerank_run_stats;
+
+/* Reorders the first `depth` documents of each query of `run` by the cross-encoder and writes the run to
+ * `out`. What is deeper, and what the corpus (corpus.jsonl of BEIR: title and text are read) does not
+ * hold, stays below in the run's order. While it runs, what is finished lies in OUT.partial, and a
+ * call with the same inputs goes on from there after a kill; `out` appears whole, at the end.
+ * WN_ERR_NOT_FOUND: a query of the run without text. WN_ERR_MISMATCH: OUT.partial is of other inputs, or
+ * the corpus holds no document of the run. WN_ERR_BUSY: another process writes it. */
+WN_API wn_status wn_rerank_run(wn_cross_encoder *cross, wn_run *run, const wn_topics *topics,
+                               const char *corpus, const char *out, const wn_rerank_run_options *options,
+                               wn_rerank_run_stats *stats, wn_error *err);
+
 /* ---- The skip rule's threshold --------------------------------------------------- */
 
 /* What `winnow advise --save` left in the index for a first stage; WN_ERR_NOT_FOUND says how to

@@ -16,6 +16,7 @@ static const struct {
     {"embed", "turn texts into embeddings", cmd_embed},
     {"explain", "tell why a passage stands where it stands", cmd_explain},
     {"impact", "tell what reranking changes, without labels", cmd_impact},
+    {"rerank", "reorder any system's run", cmd_rerank},
     {"sweep", "tell how many candidates to rerank, by quality and time", cmd_sweep},
     {"eval", "measure runs against relevance judgements, as trec_eval does", cmd_eval},
     {"tokenize", "turn texts into token ids", cmd_tokenize},
