@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -195,6 +196,126 @@ class Beir(Pays):
     def test_folder_without_corpus_names_what_is_missing(self):
         os.makedirs(os.path.join(self.dir, "empty"), exist_ok=True)
         self.fails(run("eval", "--beir", os.path.join(self.dir, "empty")), 1, "corpus.jsonl")
+
+
+class Sweep(Pays):
+    def test_rows_equal_evaluations_at_each_k(self):
+        out = self.json(self.ask("sweep", "--k-values", "4,8", "--format", "json"))
+        for row in out["rows"]:
+            args = ("-n", str(row["first_stage_k"] or 8), "--format", "json", "--cutoffs", "10")
+            one = self.json(self.ask("eval", *args, *(() if row["first_stage_k"] else ("--no-rerank",))))
+            side = "reranked" if row["first_stage_k"] else "first_stage"
+            value = next(m[side] for m in one["measures"] if m["measure"] == "ndcg_cut_10")
+            self.assertEqual(row["quality"], value)
+        self.assertEqual([r["first_stage_k"] for r in out["rows"]], [0, 4, 8])
+        self.assertEqual(sum(r["best"] for r in out["rows"]), 1)
+        self.assertEqual(sum(r["recommended"] for r in out["rows"]), 1)
+        self.assertGreater(out["cost"][0]["per_candidate_ms"], 0)
+
+    def test_budget_that_nothing_meets_is_told(self):
+        r = self.ask("sweep", "--k-values", "2", "--budget-ms", "0.000001")
+        self.assertEqual(r.returncode, 0)
+        self.assertIn("nothing stays within", r.stdout.decode())
+
+    def test_without_labels_quality_is_agreement(self):
+        topics = self.write("nolabel.txt", "what is lora\nhow much memory\n")
+        out = self.json(self.ask("sweep", "--k-values", "3,6", "--format", "json", queries=topics))
+        self.assertIn("agreement", out["settings"]["measure"])
+        self.assertEqual(out["rows"][-1]["quality"], 1)
+        self.fails(self.ask("sweep", "--k-values", "3,3", queries=topics), 2, "twice")
+
+
+class Explain(Pays):
+    def explain(self, *args):
+        return run("explain", self.index, "how does LoRA save memory?", "--first-stage", "bm25", "--reranker", RERANKER,
+                   "-n", "8", *args)
+
+    def test_rank_and_document_name_the_same_passage(self):
+        first = self.json(self.explain("--doc", "1", "--format", "json"))
+        s = first["standing"]
+        again = self.json(self.explain("--doc", f"{s['document']}#{s['passage']}", "--format", "json"))
+        self.assertEqual(first, again)
+        self.assertAlmostEqual(sum(t["bm25"] for t in first["terms"]), s["bm25_score"], places=5)
+        for x in first["sentences"]:
+            self.assertAlmostEqual(x["change"], x["logit_without"] - s["rerank_logit"], places=5)
+
+    def test_document_that_was_not_recalled_is_scored_all_the_same(self):
+        out = self.json(self.explain("--doc", "bm25.md#0", "--format", "json"))
+        self.assertFalse(out["standing"]["candidate"])
+        self.assertEqual(out["standing"]["final_rank"], 0)
+        self.assertIsNotNone(out["standing"]["rerank_logit"])
+
+    def test_wrong_requests(self):
+        self.fails(self.explain(), 2, "--doc")
+        self.fails(self.explain("--doc", "0"), 2, "--doc")
+        self.fails(self.explain("--doc", "99"), 1, "99")
+        self.fails(self.explain("--doc", "nosuch.md"), 1, "nosuch.md")
+
+
+class Rerank(Pays):
+    def files(self):
+        with open(os.path.join(DOCS, "lora.md"), encoding="utf-8") as f:
+            paragraphs = [p for p in f.read().split("\n\n") if len(p) > 100][:12]
+        self.write("rr/corpus.jsonl", "".join(json.dumps({"_id": f"p{i}", "text": p}) + "\n" for i, p in enumerate(paragraphs)))
+        self.write("rr/queries.jsonl", "".join(json.dumps({"_id": f"q{i}", "text": q["query"]}) + "\n"
+                                              for i, q in enumerate(self.queries)))
+        run_file = self.write("rr/in.trec", "".join(f"q{i} Q0 p{(i + j) % 12} {j + 1} {12 - j} x\n"
+                                                    for i in range(QUERIES) for j in range(12)))
+        return os.path.join(self.dir, "rr"), run_file
+
+    def rerank(self, folder, run_file, out, *args):
+        return [WINNOW, "rerank", "--run", run_file, "--beir", folder, "-o", out, "--reranker", RERANKER, *args]
+
+    def test_killed_run_goes_on_and_ends_in_the_same_file(self):
+        folder, run_file = self.files()
+        want, out = os.path.join(self.dir, "want.trec"), os.path.join(self.dir, "out.trec")
+        subprocess.run(self.rerank(folder, run_file, want, "--quiet"), check=True, timeout=300)
+        p = subprocess.Popen(self.rerank(folder, run_file, out, "--quiet"))
+        partial = out + ".partial"
+        while p.poll() is None:
+            if os.path.exists(partial):
+                with open(partial, encoding="utf-8") as f:
+                    if f.read().count("# done") >= 2:
+                        p.kill()
+            time.sleep(0.002)
+        p.wait()
+        if p.returncode == 0:
+            self.skipTest("the run was over before it could be killed")
+        self.assertFalse(os.path.exists(out))
+        r = subprocess.run(self.rerank(folder, run_file, out), capture_output=True, timeout=300)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertRegex(r.stdout.decode(), r"\([1-9]\d* of them from before\)")
+        with open(want, "rb") as a, open(out, "rb") as b:
+            self.assertEqual(a.read(), b.read())
+        self.assertFalse(os.path.exists(partial))
+
+    def test_malformed_run_and_unknown_query_are_told(self):
+        folder, _ = self.files()
+        out = os.path.join(self.dir, "bad.trec")
+        for text, words in (("q0 Q0 p1 1\n", ("line 1",)), ("q0 Q0 p1 1 2 x\nq0 Q0 p1 2 1 x\n", ("line",)),
+                            ("zz Q0 p1 1 2 x\n", ("zz",))):
+            r = subprocess.run(self.rerank(folder, self.write("rr/bad.trec", text), out), capture_output=True, timeout=100)
+            self.fails(r, 1, *words)
+            self.assertFalse(os.path.exists(out))
+        self.fails(run("rerank", "--beir", folder), 2, "--run")
+
+
+class Policy(Pays):
+    def test_deadline_and_skip_rule_of_search(self):
+        def search(*args):
+            return self.json(run("search", self.index, "how does LoRA save memory?", "--first-stage", "bm25", "--reranker",
+                                 RERANKER, "-n", "6", "-k", "6", "--format", "json", *args))
+        late = search("--deadline-ms", "0.001")
+        self.assertEqual((late["reranked"], late["out_of_time"]), (0, True))
+        self.assertEqual([r["first_stage_rank"] for r in late["results"]], list(range(1, 7)))
+        calm = search("--deadline-ms", "100000")
+        self.assertEqual((calm["reranked"], calm["out_of_time"]), (6, False))
+        skipped = search("--rerank", "auto", "--skip-threshold", "0")
+        self.assertEqual((skipped["reranked"], skipped["skipped"]), (0, True))
+        asked = search("--rerank", "auto", "--skip-threshold", "1.5")
+        self.assertEqual((asked["reranked"], asked["skipped"]), (6, False))
+        self.assertTrue(0 <= asked["confidence"] <= 1)
+        self.fails(run("search", self.index, "x", "--first-stage", "bm25", "--rerank", "auto"), 1, "winnow advise")
 
 
 if __name__ == "__main__":
