@@ -2,8 +2,9 @@
 # setup.sh -- Debian packages that a command needs; asks for nothing when all are there.
 #
 #   tools/setup.sh build    to compile winnow and run it (make, make demo)
-#   tools/setup.sh test     also clang, the sanitizers' runtime, the aarch64 compiler, qemu and
-#                           what makes the virtual environment of tools/venv.sh
+#   tools/setup.sh test     also clang, the sanitizers' runtime, the aarch64 compiler, qemu,
+#                           chromium (for the page of winnow report) and what makes the virtual
+#                           environment of tools/venv.sh
 #
 # Each package is looked up with dpkg-query; apt-get runs only for those that are missing, so a
 # machine that is set up needs neither root nor network. Written for Debian 12. On a system
@@ -14,7 +15,7 @@ build_packages="gcc libc6-dev meson ninja-build pkg-config ca-certificates
     libdnnl-dev libsqlite3-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev
     libjansson-dev libxxhash-dev libcmocka-dev"
 test_packages="g++ clang libclang-rt-14-dev llvm
-    gcc-aarch64-linux-gnu qemu-user python3-venv"
+    gcc-aarch64-linux-gnu qemu-user python3-venv chromium chromium-driver"
 
 case "${1:-build}" in
 build) packages=$build_packages ;;

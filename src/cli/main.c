@@ -19,6 +19,7 @@ static const struct {
     {"rerank", "reorder any system's run", cmd_rerank},
     {"sweep", "tell how many candidates to rerank, by quality and time", cmd_sweep},
     {"eval", "measure runs against relevance judgements, as trec_eval does", cmd_eval},
+    {"report", "write a page that says whether reranking pays", cmd_report},
     {"tokenize", "turn texts into token ids", cmd_tokenize},
     {"model", "list, inspect, import and pull models", cmd_model},
 };
