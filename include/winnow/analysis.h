@@ -182,6 +182,39 @@ WN_API wn_status wn_sweep(const wn_study *const *studies, size_t nstudies, wn_qr
                           const wn_sweep_options *options, wn_sweep_row *rows, size_t *count,
                           wn_cost_line *lines, wn_error *err);
 
+/* ---- Advice ------------------------------------------------------------------------ */
+
+typedef struct wn_advise_options {
+    size_t size;
+    const char *measure;   /* as in wn_sweep_options; default "nDCG@10" */
+    wn_label_level level;
+    double max_loss;       /* of mean quality that skipping may cost; default 0.005, without labels 0.05 (of
+                            * agreement). NaN: the default */
+    wn_stats_options stats;
+} wn_advise_options;
+WN_API wn_advise_options wn_advise_options_default(void);
+
+/* Quality without labels is agreement with reranking, as in wn_sweep: then `always` is 1. */
+typedef struct wn_advice {
+    size_t queries;
+    bool pays;              /* some queries can be skipped; else threshold is above every confidence */
+    float threshold;        /* calibrated on all queries; for skip_threshold */
+    wn_interval always, never; /* quality with every query reranked, and with none */
+    /* What follows is cross-validated: each query was judged by a threshold that never saw it. */
+    size_t folds;           /* 0: fewer than 4 queries; the rest is then of the same queries */
+    wn_interval automatic;  /* quality under the rule */
+    wn_interval loss;       /* automatic - always, query by query */
+    double p;               /* of a paired permutation test of that difference */
+    double skipped;         /* share of queries */
+    double saved_ms;        /* average time a query that the rule saves */
+    double saved;           /* share of both stages' time */
+} wn_advice;
+
+/* Calibrates the skip rule on a study made with `confidence`, at one of its depths: the threshold that
+ * skips most while the mean loss stays within max_loss. qrels NULL: by agreement. */
+WN_API wn_status wn_advise(const wn_study *study, size_t depth, wn_qrels *qrels,
+                           const wn_advise_options *options, wn_advice *out, wn_error *err);
+
 /* ---- Explain --------------------------------------------------------------------- */
 
 /* A word of the query that the passage holds. */

@@ -18,6 +18,7 @@ static const struct {
     {"impact", "tell what reranking changes, without labels", cmd_impact},
     {"rerank", "reorder any system's run", cmd_rerank},
     {"sweep", "tell how many candidates to rerank, by quality and time", cmd_sweep},
+    {"advise", "tell when to rerank and when not", cmd_advise},
     {"eval", "measure runs against relevance judgements, as trec_eval does", cmd_eval},
     {"report", "write a page that says whether reranking pays", cmd_report},
     {"tokenize", "turn texts into token ids", cmd_tokenize},

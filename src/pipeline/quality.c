@@ -22,9 +22,33 @@ static wn_status single_value(const wn_evaluation *e, const char *measure, size_
                    measure);
 }
 
+/* Where an evaluation, which is in order of id, has a query; SIZE_MAX when it hasn't. */
+static size_t find_query(const wn_evaluation *e, size_t n, const char *id) {
+    size_t lo = 0, hi = n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (strcmp(wn_evaluation_query(e, mid), id) < 0) lo = mid + 1;
+        else hi = mid;
+    }
+    return lo < n && strcmp(wn_evaluation_query(e, lo), id) == 0 ? lo : SIZE_MAX;
+}
+
+static void take_values(const wn_study *study, const wn_evaluation *e, size_t value, double *out,
+                        size_t *places, size_t *count) {
+    const double *column = wn_evaluation_column(e, value);
+    size_t n = wn_evaluation_describe(e).queries;
+    *count = 0;
+    for (size_t q = 0; q < study->info.queries; q++) {
+        size_t at = find_query(e, n, study->records[q].id);
+        if (at == SIZE_MAX) continue;
+        if (places) places[*count] = q;
+        out[(*count)++] = column[at];
+    }
+}
+
 wn_status wn_quality_by_labels(const wn_study *study, size_t depth, bool reranked, wn_qrels *qrels,
-                               const char *measure, wn_label_level level, double *out, size_t *count,
-                               wn_error *err) {
+                               const char *measure, wn_label_level level, double *out, size_t *places,
+                               size_t *count, wn_error *err) {
     wn_run *run = NULL;
     wn_evaluation *e = NULL;
     wn_evaluate_options options = wn_evaluate_options_default();
@@ -35,10 +59,7 @@ wn_status wn_quality_by_labels(const wn_study *study, size_t depth, bool reranke
     wn_status st = wn_evaluate(qrels, run, &options, &e, err);
     wn_run_free(run);
     if (st == WN_OK) st = single_value(e, measure, &value, err);
-    if (st == WN_OK) {
-        *count = wn_evaluation_describe(e).queries;
-        memcpy(out, wn_evaluation_column(e, value), *count * sizeof *out);
-    }
+    if (st == WN_OK) take_values(study, e, value, out, places, count);
     wn_evaluation_free(e);
     return st;
 }

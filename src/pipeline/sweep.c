@@ -60,7 +60,7 @@ static wn_status add_row(sweep *s, size_t study_at, size_t depth, wn_error *err)
     size_t at = depth ? depth : deepest(study);
     if (s->qrels)
         WN_TRY(wn_quality_by_labels(study, at, depth > 0, s->qrels, s->options.measure, s->options.level,
-                                    values, &row.queries, err));
+                                    values, NULL, &row.queries, err));
     else
         WN_TRY(wn_quality_by_agreement(study, at, depth > 0, deepest(study), values, err));
     WN_TRY(wn_bootstrap_mean(values, row.queries, &s->options.stats, &row.quality, err));

@@ -301,6 +301,27 @@ class Rerank(Pays):
 
 
 class Policy(Pays):
+    def test_advise_calibrates_saves_and_search_finds_it(self):
+        out = self.json(self.ask("advise", "--k-values", "6", "--max-loss", "1", "--save", "--format", "json"))
+        rule = out.get("skip_rule")
+        if rule is None:  # reranking lost on these queries: then the advice is to leave it
+            self.assertIn("--no-rerank", out["use"]["command"])
+            return
+        self.assertTrue(rule["pays"])
+        low, high = rule["change_95"]
+        self.assertTrue(low <= rule["change"] + 1e-9 and rule["change"] <= high + 1e-9)
+        self.assertIn("--skip-threshold", out["use"]["command"])
+        r = run("search", self.index, self.queries[0]["query"], "--first-stage", "bm25", "--reranker", RERANKER,
+                "--rerank", "auto", "-n", "6", "--format", "json")
+        self.assertTrue(self.json(r)["skipped"])  # every confidence is at least the least one
+
+    def test_advise_without_labels_and_with_an_impossible_budget(self):
+        topics = self.write("few.txt", "what is lora\nhow much memory\n")
+        out = self.json(self.ask("advise", "--k-values", "3", "--budget-ms", "0.000001", "--format", "json", queries=topics))
+        self.assertNotIn("skip_rule", out)
+        self.assertIn("agreement", out["settings"]["measure"])
+        self.assertFalse(any(c["what"] == "recommended" for c in out["choices"]))
+
     def test_deadline_and_skip_rule_of_search(self):
         def search(*args):
             return self.json(run("search", self.index, "how does LoRA save memory?", "--first-stage", "bm25", "--reranker",
@@ -315,7 +336,9 @@ class Policy(Pays):
         asked = search("--rerank", "auto", "--skip-threshold", "1.5")
         self.assertEqual((asked["reranked"], asked["skipped"]), (6, False))
         self.assertTrue(0 <= asked["confidence"] <= 1)
-        self.fails(run("search", self.index, "x", "--first-stage", "bm25", "--rerank", "auto"), 1, "winnow advise")
+        other = os.path.join(self.dir, "fresh.wnindex")
+        self.assertEqual(run("index", os.path.join(DOCS, "lora.md"), "-o", other, "--bm25-only", "-q").returncode, 0)
+        self.fails(run("search", other, "x", "--first-stage", "bm25", "--rerank", "auto"), 1, "winnow advise")
 
 
 if __name__ == "__main__":
