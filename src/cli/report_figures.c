@@ -223,7 +223,8 @@ static void draw_depths(FILE *f, const json_t *rows, const char *key, double alo
         svg_title(f, "first stage alone: %.4f", alone);
         line(f, "baseline", LEFT, py, RIGHT, py);
         fputs("</g>\n", f);
-        svg_text(f, LEFT + 6, py - 6, "start", "note", "first stage alone");
+        bool below = py > svg_at(&y, page_number(json_array_get(rows, json_array_size(rows) - 1), key));
+        svg_text(f, RIGHT, below ? py + 15 : py - 7, "end", "note", "first stage alone");
     }
     if (json_array_size(page_array(json_array_get(rows, 0), "interval_95")) && json_array_size(rows) > 1)
         draw_band(f, rows, &x, &y);
@@ -522,7 +523,7 @@ bool figure_changes(FILE *f, const json_t *root) {
         fputc('>', f);
         svg_title(f, "%s: %.0f results", label, count);
         fprintf(f, "<rect x=\"%d\" y=\"%.2f\" width=\"%.2f\" height=\"%d\"/></g>\n", FROM, y + 2,
-                fmax(1, svg_at(&x, count) - FROM), ROW - 6);
+                count > 0 ? fmax(1, svg_at(&x, count) - FROM) : 0.0, ROW - 6);
         snprintf(value, sizeof value, "%.0f (%.0f %%)", count, 100 * count / all);
         svg_text(f, svg_at(&x, count) + 6, y + 15, "start", "tick", value);
     }

@@ -350,9 +350,10 @@ static void write_passage(FILE *f, const json_t *passage, const char *kind) {
         fputs(" · ", f);
         html_escape(f, page_string(passage, "heading"));
     }
-    fprintf(f, "</span><br>first-stage score %.4f, reranker's score %.4f (logit %+.3f)",
-            page_number(passage, "first_stage_score"), page_number(passage, "rerank_score"),
-            page_number(passage, "rerank_logit"));
+    fprintf(f, "</span><br>first-stage score %.4f, reranker's score %.4f",
+            page_number(passage, "first_stage_score"), page_number(passage, "rerank_score"));
+    if (page_number(passage, "rerank_logit") != page_number(passage, "rerank_score"))
+        fprintf(f, " (logit %+.4f)", page_number(passage, "rerank_logit"));
     if (page_number(passage, "tokens_dropped") > 0)
         fprintf(f, "; %.0f tokens were not read", page_number(passage, "tokens_dropped"));
     fputs("</p>\n<blockquote dir=\"auto\" tabindex=\"0\">", f);

@@ -42,7 +42,7 @@ const char REPORT_STYLE[] =
     ".tiles div{background:var(--card);border:1px solid var(--rule);border-radius:.5rem;\n"
     "  padding:.6rem .75rem}\n"
     ".tiles dt{color:var(--muted);font-size:.8125rem;line-height:1.3}\n"
-    ".tiles dd{margin:.15rem 0 0;font-size:1.35rem;font-weight:600;line-height:1.2}\n"
+    ".tiles dd{margin:.15rem 0 0;font-size:1.25rem;font-weight:600;line-height:1.2}\n"
     ".tiles dd span{display:block;font-size:.8125rem;font-weight:400;color:var(--muted)}\n"
     ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1rem;\n"
     "  align-items:start}\n"
