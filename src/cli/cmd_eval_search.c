@@ -20,11 +20,11 @@ typedef struct {
     bool no_rerank, stemming, summary_only;
 } arguments;
 
+/* An index comes first or is named by its queries; runs are named by --run alone. */
 bool eval_wants_search(int argc, char **argv) {
-    for (int i = 1; i < argc; i++) {
-        if (!strncmp(argv[i], "--run", 5) || !strncmp(argv[i], "-r", 2)) break;
+    if (argc > 1 && argv[1][0] != '-') return true;
+    for (int i = 1; i < argc; i++)
         if (!strncmp(argv[i], "--queries", 9) || !strncmp(argv[i], "--beir", 6)) return true;
-    }
     return false;
 }
 

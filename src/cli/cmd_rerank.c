@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const PRECISIONS[] = {"f32", NULL}; /* in the order of wn_precision */
+static const char *const PRECISIONS[] = {"f32", NULL}; /* wn_precision has no other yet */
 
 typedef struct {
     const char *run, *beir, *corpus, *queries, *output, *reranker;

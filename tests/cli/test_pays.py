@@ -153,6 +153,13 @@ class Eval(Pays):
         qrels = self.write("other.qrels", "q77 0 lora.md 1\n")
         self.fails(self.ask("eval", "--qrels", qrels), 1, "judged")
 
+    def test_short_options_and_any_order_reach_the_index(self):
+        r = run("eval", self.index, "-q", self.topics, "-s", "bm25", "-r", RERANKER, "-n", "2", "--summary")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        r = run("eval", "-r", RERANKER, "-n", "2", "--summary", "-s", "bm25", "--queries", self.topics, self.index)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.fails(run("eval", self.index), 2, "--queries")
+
     def test_bad_cutoffs_are_a_usage_error(self):
         for value in ("", "0", "1,,2", "1,x", "-5"):
             self.fails(self.ask("eval", "--cutoffs=" + value), 2, "--cutoffs")
