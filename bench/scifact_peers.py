@@ -3,14 +3,15 @@
 
     pip install torch sentence-transformers onnx pytrec-eval-terrier
     bench/scifact_peers.py --data shared/data/scifact [--model DIR] [--winnow build/winnow]
-                           [--index FILE] [--csv FILE]
+                           [--index FILE] [--documents N] [--csv FILE]
 
 winnow answers with `eval --beir --no-rerank --save-runs`; sentence-transformers encodes the same corpus (title,
 blank, text) and queries with the model's own query prompt, and an exact scan ranks them, f32 on the CPU. Both runs
 hold 100 documents a query and are measured here by pytrec_eval, and winnow's own numbers are printed
 beside. A model directory that holds only model.onnx (as the cache's bge-small-en-v1.5 does) is turned
-into a torch model by the names of its graph's nodes, and checked against ONNX Runtime where that is
-installed. Takes some ten minutes of two cores, nearly all of it embedding 5,183 documents twice."""
+into a torch model by the names of its graph's nodes. Nearly all of the time goes into embedding 5,183 documents
+twice, some twenty minutes of one core; with --documents N the corpus is every judged document and the first
+of the others, N in all, for both."""
 import argparse
 import csv
 import json
@@ -42,6 +43,21 @@ def torch_weights(onnx_path):
             name = node.name.strip("/").removesuffix("/MatMul").replace("/", ".")
             state[name + ".weight"] = torch.tensor(values[matrix[0]].T.copy())
     return state
+
+
+def smaller(data, qrels, documents, work):
+    """The folder with a corpus of `documents` lines: what is judged, then the first of the rest."""
+    judged = {d for q in qrels.values() for d in q}
+    rows = lines(data / "corpus.jsonl")
+    rest = [r for r in rows if r["_id"] not in judged]
+    keep = {r["_id"] for r in rest[:max(0, documents - len(judged))]} | judged
+    folder = work / "smaller"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "queries.jsonl").symlink_to((data / "queries.jsonl").resolve())
+    (folder / "qrels" / "test.tsv").symlink_to((data / "qrels" / "test.tsv").resolve())
+    with open(folder / "corpus.jsonl", "w", encoding="utf-8") as f:
+        f.writelines(json.dumps(r) + "\n" for r in rows if r["_id"] in keep)
+    return folder
 
 
 def open_peer(model_dir, work):
@@ -112,6 +128,7 @@ def main():
     p.add_argument("--model", type=pathlib.Path, default=pathlib.Path.home() / ".cache/winnow/models/bge-small-en-v1.5")
     p.add_argument("--winnow", type=pathlib.Path, default=ROOT / "build/winnow")
     p.add_argument("--index", type=pathlib.Path, help="keep winnow's index here, or find it")
+    p.add_argument("--documents", type=int, help="a smaller corpus")
     p.add_argument("--csv", type=pathlib.Path)
     args = p.parse_args()
     if not (args.data / "corpus.jsonl").exists():
@@ -122,6 +139,8 @@ def main():
             qrels.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
+        if args.documents:
+            args.data = smaller(args.data, qrels, args.documents, work)
         process = winnow_start(args, work)  # both at once: quality is compared here, not speed
         theirs = peer_run(args, qrels, work)
         ours, own = winnow_finish(process, work)
