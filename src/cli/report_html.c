@@ -275,14 +275,15 @@ static void write_systems(FILE *f, const json_t *root) {
     }
     table_end(f);
     const json_t *cost = json_object_get(root, "cost");
-    if (isfinite(page_number(cost, "per_candidate_ms")))
-        fprintf(
-            f,
-            "<p class=\"muted small\">Reranking costs about %.2f ms a candidate %s %.1f ms a query (least "
-            "squares over queries and depths, R² %.3f). "
-            "“best”, “enough”: of their first stage and reranker; “front”: nothing is faster and better.</p>\n",
-            page_number(cost, "per_candidate_ms"), page_number(cost, "fixed_ms") < 0 ? "less" : "and",
-            fabs(page_number(cost, "fixed_ms")), page_number(cost, "r2"));
+    if (isfinite(page_number(cost, "per_candidate_ms"))) {
+        fprintf(f, "<p class=\"muted small\">Reranking costs about %.2f ms a candidate %s %.1f ms a query (least "
+                   "squares over queries and depths",
+                page_number(cost, "per_candidate_ms"), page_number(cost, "fixed_ms") < 0 ? "less" : "and",
+                fabs(page_number(cost, "fixed_ms")));
+        if (isfinite(page_number(cost, "r2"))) fprintf(f, ", R² %.3f", page_number(cost, "r2"));
+        fputs("). “best”, “enough”: of their first stage and reranker; “front”: nothing is faster and "
+              "better.</p>\n", f);
+    }
     fputs("</section>\n", f);
 }
 

@@ -60,21 +60,23 @@ static const char *p_text(const json_t *row, char *buf, size_t size) {
 }
 
 static void say_verdict(json_t *sentences, const json_t *row, const char *verdict) {
-    char name[64], p[32], percent[48] = "";
+    char name[64], p[32], number[64], percent[48] = "";
     double gain = page_number(row, "improvement_percent");
     const json_t *range = page_array(row, "interval_95");
     const char *measure = report_measure_name(page_string(row, "measure"), name, sizeof name);
     if (isfinite(gain)) snprintf(percent, sizeof percent, " (%+.1f %%)", gain);
-    const char *opening = !strcmp(verdict, "pays")    ? "Yes: reranking raises"
-                          : !strcmp(verdict, "hurts") ? "No: reranking lowers"
-                          : !strcmp(verdict, "same")  ? "No difference: reranking leaves"
-                                                      : "Not shown: reranking takes";
-    say(sentences, "%s %s from %.3f to %.3f%s on these %.0f queries.", opening, measure,
-        page_number(row, "first_stage"), page_number(row, "reranked"), percent, page_number(row, "queries"));
+    double before = page_number(row, "first_stage"), after = page_number(row, "reranked"),
+           queries = page_number(row, "queries");
+    if (queries == 1) snprintf(number, sizeof number, "this one query");
+    else snprintf(number, sizeof number, "these %.0f queries", queries);
     if (!strcmp(verdict, "same")) {
-        say(sentences, "No query gains or loses by this measure.");
+        say(sentences, "No difference: reranking leaves every %s as it is, %.3f on average, on %s.", measure, before, number);
         return;
     }
+    const char *opening = !strcmp(verdict, "pays")    ? "Yes: reranking raises"
+                          : !strcmp(verdict, "hurts") ? "No: reranking lowers"
+                                                      : "Not shown: reranking takes";
+    say(sentences, "%s %s from %.3f to %.3f%s on %s.", opening, measure, before, after, percent, number);
     say(sentences,
         "With 95 %% confidence the difference lies between %+.3f and %+.3f; %s in a paired permutation "
         "test. %.0f queries gain, %.0f lose, %.0f stay.",
@@ -83,8 +85,8 @@ static void say_verdict(json_t *sentences, const json_t *row, const char *verdic
         page_number(row, "equal"));
     if (!strcmp(verdict, "unproven"))
         say(sentences,
-            "A difference like this may be chance with %.0f queries. More labelled queries would tell.",
-            page_number(row, "queries"));
+            "With %.0f queries a difference like this may be chance; more labelled queries would tell.",
+            queries);
 }
 
 static void say_cost(json_t *sentences, const json_t *root) {

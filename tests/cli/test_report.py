@@ -195,6 +195,14 @@ class Numbers(Report):
         self.assertEqual([a["data-front"] for a in page.all("g") if "data-front" in a],
                          [str(s["front"]).lower() for s in out["systems"]])
 
+    def test_one_query_at_one_depth_has_no_number_that_is_none(self):
+        path = os.path.join(self.dir, "one.html")
+        result = self.report(self.index, self.topics, "--max-queries", "1", "--k-values", "5", "-o", path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        text = self.read(path)
+        self.assertNotRegex(re.sub(r"<script.*?</script>", "", text, flags=re.S), r"(?i)\b(nan|inf)\b")
+        self.assertIn("this one query", Page(text).json["summary"]["sentences"][0])
+
     def test_page_is_drawn_again_from_its_json(self):
         saved = self.write("saved.json", json.dumps(self.out))
         again = os.path.join(self.dir, "again.html")
