@@ -129,10 +129,32 @@ static int deliver(const arguments *a, json_t *root) {
 
 /* ---- A report drawn again --------------------------------------------------------------------- */
 
+/* The whole of a file, a NUL after it; NULL after telling. */
+static char *read_all(const char *path) {
+    FILE *f = strcmp(path, "-") ? fopen(path, "r") : stdin, *memory = NULL;
+    char *text = NULL, piece[1 << 14];
+    size_t len, n;
+    bool failed = !f || !(memory = open_memstream(&text, &len));
+    while (!failed && (n = fread(piece, 1, sizeof piece, f)) > 0) failed = fwrite(piece, 1, n, memory) != n;
+    failed = failed || ferror(f);
+    if (failed) fprintf(stderr, "winnow: %s: %s\n", path, strerror(errno));
+    if (memory && fclose(memory) != 0) failed = true;
+    if (f && f != stdin) fclose(f);
+    if (!failed) return text;
+    free(text);
+    return NULL;
+}
+
+/* From a JSON document, or from a page, which carries one. */
 static int load(const char *path, json_t **out) {
+    static const char opening[] = "id=\"winnow-report\">";
     json_error_t err;
-    json_t *root = strcmp(path, "-") ? json_load_file(path, JSON_ALLOW_NUL, &err)
-                                     : json_loadf(stdin, JSON_ALLOW_NUL, &err);
+    char *text = read_all(path);
+    if (!text) return EXIT_FAILED;
+    char *begin = *text == '<' ? strstr(text, opening) : NULL, *end = begin ? strstr(begin, "</script>") : NULL;
+    if (end) *end = 0;
+    json_t *root = json_loads(begin ? begin + sizeof opening - 1 : text, JSON_ALLOW_NUL, &err);
+    free(text);
     if (!root) {
         fprintf(stderr, "winnow: %s: line %d: %s\n", path, err.line, err.text);
         return EXIT_FAILED;
@@ -240,7 +262,7 @@ int cmd_report(int argc, char **argv) {
     const cli_option options[] = {
         {"output", 'o', OPT_STRING, &a.output, "FILE", "the page"},
         {"format", 'f', OPT_CHOICE, &a.format, NULL, "print the numbers", .choices = FORMATS},
-        {"from", 0, OPT_STRING, &a.from, "FILE", "draw the page of an earlier --format json again"},
+        {"from", 0, OPT_STRING, &a.from, "FILE", "draw an earlier report again: a page, or its JSON"},
         {"queries", 'q', OPT_STRING, &r->s.queries, "FILE", "queries: JSONL, id TAB text, or one a line"},
         {"qrels", 'Q', OPT_STRING, &r->qrels, "FILE", "judgements, TREC or BEIR (expected_source)"},
         {"level", 'l', OPT_CHOICE, &r->level, NULL, "what they judge; a passage is SOURCE#N",

@@ -210,6 +210,18 @@ class Numbers(Report):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(self.read(again), self.text)
 
+    def test_page_is_drawn_again_from_itself(self):
+        again = os.path.join(self.dir, "again.html")
+        self.assertEqual(run("report", "--from", self.path, "-o", again).returncode, 0)
+        self.assertEqual(self.read(again), self.text)
+
+    def test_committed_example_is_what_this_winnow_draws(self):
+        example = os.path.join(ROOT, "examples", "report.html")
+        again = os.path.join(self.dir, "example.html")
+        result = run("report", "--from", example, "-o", again)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertTrue(self.read(again) == self.read(example), f"after a change: winnow report --from {example} -o {example}")
+
     def test_markdown_and_csv_have_the_same_rows(self):
         saved = self.write("saved.json", json.dumps(self.out))
         md = run("report", "--from", saved, "--format", "md").stdout.decode()
