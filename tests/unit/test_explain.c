@@ -131,6 +131,28 @@ static void wrong_requests_are_told(void **state) {
     assert_null(e);
 }
 
+static void allocation_failure_at_any_point_is_reported(void **state) {
+    wn_error err;
+    wn_search_options options = wn_search_options_default();
+    options.k = options.first_stage_k = 3;
+    size_t failures = 0;
+    for (uint64_t n = 1;; n += n < 40 ? 1 : 5) {
+        wn_explanation *e = NULL;
+        wn_memory_fail_at(n, false);
+        wn_status st = wn_explain(f.searcher, query, &options, 1, NULL, &e, &err);
+        wn_memory_fail_at(0, false);
+        if (st == WN_OK) {
+            wn_explanation_free(e);
+            break;
+        }
+        assert_int_equal(st, WN_ERR_MEMORY);
+        assert_null(e);
+        failures++;
+    }
+    printf("%zu allocation failures reported\n", failures);
+    assert_true(failures > 10);
+}
+
 static void check_sentences(const char *text, const char *const *want, size_t n) {
     wn_str s = {text, strlen(text)};
     size_t pos = 0, begin, end, count = 0;
@@ -161,6 +183,7 @@ int main(void) {
         cmocka_unit_test(terms_add_up_to_the_bm25_score),
         cmocka_unit_test(sentence_left_out_is_scored_without_it),
         cmocka_unit_test(wrong_requests_are_told),
+        cmocka_unit_test(allocation_failure_at_any_point_is_reported),
         cmocka_unit_test(sentences_end_where_readers_see_it),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

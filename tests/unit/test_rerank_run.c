@@ -202,6 +202,25 @@ static void unknown_ids_are_told(void **state) {
     assert_false(wn_file_exists(partial));
 }
 
+static void allocation_failure_leaves_no_output_and_can_go_on(void **state) {
+    wn_error err;
+    wn_rerank_run_options options = wn_rerank_run_options_default();
+    options.depth = 2;
+    size_t failures = 0;
+    unlink(out);
+    for (uint64_t n = 1;; n += n < 60 ? 1 : 9) {
+        wn_memory_fail_at(n, false);
+        wn_status st = rerank(&options, NULL, &err);
+        wn_memory_fail_at(0, false);
+        if (st == WN_OK) break;
+        assert_int_equal(st, WN_ERR_MEMORY);
+        assert_false(wn_file_exists(out));
+        failures++;
+    }
+    printf("%zu allocation failures reported\n", failures);
+    assert_true(failures > 10 && wn_file_exists(out));
+}
+
 static void wrong_options_are_refused(void **state) {
     wn_error err;
     wn_rerank_run_options options = wn_rerank_run_options_default();
@@ -218,6 +237,7 @@ int main(void) {
         cmocka_unit_test(kill_at_any_byte_ends_in_the_same_file),
         cmocka_unit_test(partial_of_other_settings_is_refused),
         cmocka_unit_test(unknown_ids_are_told),
+        cmocka_unit_test(allocation_failure_leaves_no_output_and_can_go_on),
         cmocka_unit_test(wrong_options_are_refused),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
