@@ -63,8 +63,14 @@ WN_API const char *wn_status_name(wn_status status);
 /* "0.1.0": a static string. */
 WN_API const char *wn_version(void);
 
-/* How weights are stored and multiplied. */
-typedef enum wn_precision { WN_F32 = 0 } wn_precision; /* bf16 and int8 will stand here */
+/* How the weights of linear layers are stored and multiplied; everything else is f32 always. */
+typedef enum wn_precision {
+    WN_F32 = 0,
+    WN_BF16, /* needs AVX512_BF16; else WN_ERR_UNSUPPORTED */
+    WN_AUTO  /* the fastest of them that this processor has; see wn_model_info.precision */
+} wn_precision;
+/* "f32", "bf16", "int8", "auto": a static string. */
+WN_API const char *wn_precision_name(wn_precision precision);
 
 /* Called from the thread that made the call, now and then, during long work.
  * Return false to stop: the call then fails with WN_ERR_CANCELLED. */

@@ -12,6 +12,15 @@
 
 const char *wn_version(void) { return WN_VERSION; }
 
+const char *wn_precision_name(wn_precision precision) {
+    switch (precision) {
+    case WN_F32: return "f32";
+    case WN_BF16: return "bf16";
+    case WN_AUTO: return "auto";
+    }
+    return "unknown";
+}
+
 const char *wn_status_name(wn_status status) {
     switch (status) {
     case WN_OK: return "ok";

@@ -7,7 +7,7 @@
  *   wn_gemm_create     one per worker: the library's handles and the scratchpad
  *   wn_linear_run      from the worker that owns the wn_gemm; nothing of ours is allocated
  *
- * A row of the result depends on that row of x alone, bit for bit: not on `rows`, not on its place. The
+ * Precision is a layer's own: bf16 is that of weights and of the rows going in; sums and results are f32. A row of the result depends on that row of x alone, bit for bit: not on `rows`, not on its place. The
  * tests hold us to it, on every tier. */
 #ifndef WN_KERNELS_GEMM_H
 #define WN_KERNELS_GEMM_H
@@ -25,6 +25,10 @@ size_t wn_gemm_padded_rows(size_t rows);
 /* Sets the GEMM library's own thread team of the calling thread to 1: the parallelism is ours.
  * Every thread that calls wn_linear_create or wn_linear_run must have done so (wn_pool_create's `start`). */
 void wn_gemm_thread_start(void);
+
+/* Whether this processor multiplies in that precision at speed: WN_ERR_UNSUPPORTED names what it lacks.
+ * WN_AUTO is no precision of a layer: WN_ERR_ARGUMENT. */
+wn_status wn_precision_check(wn_precision precision, wn_error *err);
 
 /* weight: [out_features, in_features] row-major (Hugging Face's order); bias [out_features]. Both are
  * copied (packed). */

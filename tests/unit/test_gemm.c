@@ -1,5 +1,5 @@
 /* test_gemm.c -- prepacked linear layers: values against double, GELU in the epilogue, and the promise the
- * encoder builds on: a row's bits do not depend on the number of rows or on its place among them. */
+ * encoder builds on, in every precision: a row's bits do not depend on the number of rows or on its place among them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ typedef struct layer {
     wn_gemm *gemm;
 } layer;
 
-static layer layer_make(size_t in, size_t out, wn_epilogue epilogue) {
+static layer layer_make(size_t in, size_t out, wn_epilogue epilogue, wn_precision precision) {
     layer l = {.in = in, .out = out};
     wn_error err;
     wn_gemm_thread_start();
@@ -39,7 +39,7 @@ static layer layer_make(size_t in, size_t out, wn_epilogue epilogue) {
     l.bias = wn_malloc_aligned(out * sizeof(float));
     fill(l.weight, in * out, 0.1f);
     fill(l.bias, out, 1);
-    if (wn_linear_create(l.weight, l.bias, in, out, epilogue, WN_F32, &l.linear, &err) != WN_OK)
+    if (wn_linear_create(l.weight, l.bias, in, out, epilogue, precision, &l.linear, &err) != WN_OK)
         fail_msg("%s", err.message);
     const wn_linear *one[] = {NULL, l.linear};
     assert_int_equal(wn_gemm_create(one, 2, &l.gemm, &err), WN_OK);
@@ -67,7 +67,7 @@ static void padded_rows_rounds_up(void **unused) {
 /* Tolerance: the bound of an f32 sum of K products, loosely: eps x sqrt(K) x sum of magnitudes. GELU
  * adds oneDNN's approximation of erf, absolute 1e-6. */
 static void linear_check(size_t in, size_t out, size_t rows, wn_epilogue epilogue) {
-    layer l = layer_make(in, out, epilogue);
+    layer l = layer_make(in, out, epilogue, WN_F32);
     float *x = rows_make(rows, in), *y = rows_make(rows, out);
     assert_true(wn_linear_run(l.linear, l.gemm, x, y, rows));
     for (size_t r = 0; r < rows; r++)
@@ -109,9 +109,9 @@ static void shapes_body(void) {
 }
 static void linear_shapes_match_double(void **unused) { each_backend(shapes_body); }
 
-static void same_bits(size_t in, size_t out, wn_epilogue epilogue) {
+static void same_bits(size_t in, size_t out, wn_epilogue epilogue, wn_precision precision) {
     enum { ROWS = 143 };
-    layer l = layer_make(in, out, epilogue);
+    layer l = layer_make(in, out, epilogue, precision);
     float *x = rows_make(ROWS, in), *y = rows_make(ROWS, out);
     float *xs = rows_make(ROWS, in), *ys = rows_make(ROWS, out);
     assert_true(wn_linear_run(l.linear, l.gemm, x, y, ROWS));
@@ -126,20 +126,80 @@ static void same_bits(size_t in, size_t out, wn_epilogue epilogue) {
     wn_free(x), wn_free(y), wn_free(xs), wn_free(ys);
     layer_release(&l);
 }
-static void same_bits_body(void) {
+static void same_bits_in(wn_precision precision) {
+    same_bits(96, 40, WN_EPILOGUE_BIAS_GELU, precision);
     if (wn_test_quick() || wn_test_emulated()) {
-        print_message("  a sample: the small layer only\n");
-        same_bits(96, 40, WN_EPILOGUE_BIAS_GELU);
+        print_message("  %s, a sample: the small layer only\n", wn_precision_name(precision));
         return;
     }
-    same_bits(384, 1152, WN_EPILOGUE_BIAS);
-    same_bits(384, 1536, WN_EPILOGUE_BIAS_GELU);
-    same_bits(1536, 384, WN_EPILOGUE_BIAS);
-    same_bits(1024, 1024, WN_EPILOGUE_BIAS);
-    same_bits(4096, 256, WN_EPILOGUE_BIAS);
-    same_bits(96, 40, WN_EPILOGUE_BIAS_GELU);
+    same_bits(384, 1152, WN_EPILOGUE_BIAS, precision);
+    same_bits(384, 1536, WN_EPILOGUE_BIAS_GELU, precision);
+    same_bits(1536, 384, WN_EPILOGUE_BIAS, precision);
+    same_bits(1024, 1024, WN_EPILOGUE_BIAS, precision);
+    same_bits(4096, 256, WN_EPILOGUE_BIAS, precision);
 }
+static void same_bits_body(void) { same_bits_in(WN_F32); }
 static void linear_row_has_same_bits_in_any_place(void **unused) { each_backend(same_bits_body); }
+
+/* The precisions below f32 that this processor has; says so where one is missing. */
+static void each_narrow(void (*body)(wn_precision)) {
+    for (wn_precision p = WN_BF16; p < WN_AUTO; p++) {
+        if (wn_precision_check(p, NULL) == WN_OK) body(p);
+        else print_message("  SKIPPED: this processor has no %s products\n", wn_precision_name(p));
+    }
+}
+static void narrow_row_has_same_bits_in_any_place(void **unused) { each_narrow(same_bits_in); }
+
+/* bf16 keeps 8 bits: a rounded factor is off by at most 2^-9 of itself, a product of two by 2^-8, plus the
+ * sum's f32 error. GELU's slope is at most 1.13; its approximation is within 7e-5. */
+static void narrow_check(wn_precision precision, size_t in, size_t out, size_t rows, wn_epilogue epilogue) {
+    layer l = layer_make(in, out, epilogue, precision);
+    float *x = rows_make(rows, in), *y = rows_make(rows, out);
+    double worst = 0;
+    if (rows > 1) memset(x, 0, in * sizeof *x); /* a row of zeros */
+    assert_true(wn_linear_run(l.linear, l.gemm, x, y, rows));
+    for (size_t r = 0; r < rows; r++)
+        for (size_t o = 0; o < out; o++) {
+            double want = (double)l.bias[o], products = 0;
+            for (size_t i = 0; i < in; i++) {
+                double a = (double)x[r * in + i], w = (double)l.weight[o * in + i];
+                want += a * w;
+                products += fabs(a * w);
+            }
+            double tolerance = products * 0x1p-8 + 1e-5 * (products + fabs((double)l.bias[o]));
+            if (epilogue == WN_EPILOGUE_BIAS_GELU) {
+                want = want / 2 * (1 + erf(want / sqrt(2)));
+                tolerance = 1.13 * tolerance + 7e-5;
+            }
+            double error = fabs((double)y[r * out + o] - want);
+            assert_true(error <= tolerance);
+            if (error / tolerance > worst) worst = error / tolerance;
+        }
+    print_message("  %s %zu x %zu, %zu rows: at most %.2f of the bound\n", wn_precision_name(precision), in, out, rows, worst);
+    wn_free(x), wn_free(y);
+    layer_release(&l);
+}
+static void narrow_shapes(wn_precision precision) {
+    narrow_check(precision, 384, 1152, 9, WN_EPILOGUE_BIAS);
+    narrow_check(precision, 384, 1536, 17, WN_EPILOGUE_BIAS_GELU);
+    narrow_check(precision, 1536, 384, 64, WN_EPILOGUE_BIAS);
+    narrow_check(precision, 32, 96, 100, WN_EPILOGUE_BIAS);
+    narrow_check(precision, 37, 51, 3, WN_EPILOGUE_BIAS_GELU);
+    narrow_check(precision, 64, 1, 5, WN_EPILOGUE_BIAS);
+}
+static void narrow_shapes_match_double(void **unused) { each_narrow(narrow_shapes); }
+
+/* A processor without the instructions refuses by name. */
+static void narrow_without_instructions_is_unsupported(void **unused) {
+    wn_linear *linear;
+    wn_error err;
+    float w[4] = {0}, b[2] = {0};
+    wn_cpu_set_mask(WN_CPU_AVX2 | WN_CPU_AVX512 | WN_CPU_NEON);
+    assert_int_equal(wn_linear_create(w, b, 2, 2, WN_EPILOGUE_BIAS, WN_BF16, &linear, &err), WN_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "AVX512_BF16"));
+    wn_cpu_set_mask(UINT32_MAX);
+    assert_int_equal(wn_linear_create(w, b, 2, 2, WN_EPILOGUE_BIAS, WN_AUTO, &linear, &err), WN_ERR_ARGUMENT);
+}
 
 static void linear_bad_arguments_are_refused(void **unused) {
     wn_linear *linear;
@@ -147,11 +207,11 @@ static void linear_bad_arguments_are_refused(void **unused) {
     wn_error err;
     float w[4] = {0}, b[2] = {0};
     assert_int_equal(wn_linear_create(w, b, 0, 2, WN_EPILOGUE_BIAS, WN_F32, &linear, &err), WN_ERR_ARGUMENT);
-    assert_int_equal(wn_linear_create(w, b, 2, 2, WN_EPILOGUE_BIAS, (wn_precision)77, &linear, &err), WN_ERR_UNSUPPORTED);
+    assert_int_equal(wn_linear_create(w, b, 2, 2, WN_EPILOGUE_BIAS, (wn_precision)77, &linear, &err), WN_ERR_ARGUMENT);
     assert_int_equal(wn_gemm_create(NULL, 0, &gemm, &err), WN_ERR_ARGUMENT);
 }
 
-static void linear_failing_allocation_is_reported(void **unused) {
+static void failing_allocations(wn_precision precision) {
     float *w = wn_calloc(64 * 64, sizeof *w), *b = wn_calloc(64, sizeof *b);
     wn_linear *linear;
     wn_error err;
@@ -160,7 +220,7 @@ static void linear_failing_allocation_is_reported(void **unused) {
     for (uint64_t n = 1; st != WN_OK; n++) {
         wn_gemm *gemm = NULL;
         wn_memory_fail_at(n, true);
-        st = wn_linear_create(w, b, 64, 64, WN_EPILOGUE_BIAS, WN_F32, &linear, &err);
+        st = wn_linear_create(w, b, 64, 64, WN_EPILOGUE_BIAS, precision, &linear, &err);
         if (st == WN_OK) {
             const wn_linear *one = linear;
             st = wn_gemm_create(&one, 1, &gemm, &err);
@@ -174,12 +234,19 @@ static void linear_failing_allocation_is_reported(void **unused) {
     }
     wn_free(w), wn_free(b);
 }
+static void linear_failing_allocation_is_reported(void **unused) {
+    failing_allocations(WN_F32);
+    each_narrow(failing_allocations);
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(padded_rows_rounds_up),
         cmocka_unit_test(linear_shapes_match_double),
         cmocka_unit_test(linear_row_has_same_bits_in_any_place),
+        cmocka_unit_test(narrow_row_has_same_bits_in_any_place),
+        cmocka_unit_test(narrow_shapes_match_double),
+        cmocka_unit_test(narrow_without_instructions_is_unsupported),
         cmocka_unit_test(linear_bad_arguments_are_refused),
         cmocka_unit_test(linear_failing_allocation_is_reported),
     };
