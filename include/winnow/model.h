@@ -29,7 +29,7 @@ typedef enum wn_length_policy {
 
 typedef struct wn_model_options {
     size_t size;            /* sizeof(wn_model_options) */
-    wn_precision precision; /* default WN_F32 */
+    wn_precision precision; /* default WN_F32; one this processor lacks is WN_ERR_UNSUPPORTED */
     size_t max_length;      /* 0: the model's own; larger values are an error */
 } wn_model_options;
 WN_API wn_model_options wn_model_options_default(void);
@@ -52,6 +52,7 @@ typedef struct wn_model_info {
     wn_activation activation;
     size_t hidden, layers, heads, intermediate, vocab, max_length, labels;
     uint64_t parameters;
+    wn_precision precision;      /* of the linear layers: what WN_AUTO chose, never WN_AUTO itself */
     const char *query_prompt;    /* "" when none */
     const char *document_prompt; /* "" when none */
 } wn_model_info;

@@ -73,6 +73,7 @@ int cli_fail(const wn_error *err);
 int cli_fail_memory(void);
 
 extern const char *const LENGTH_POLICIES[]; /* in the order of wn_length_policy */
+extern const char *const PRECISIONS[];      /* in the order of wn_precision */
 
 /* ---- input.c: lines and JSON lines from files or standard input ------------- */
 
@@ -107,8 +108,9 @@ int cli_finish_output(void);
 
 extern const char *const DEFAULT_EMBEDDERS[]; /* NULL-terminated, best first */
 extern const char *const DEFAULT_RERANKERS[];
-/* Opens `name`, or the first of `defaults` that the cache has. */
-wn_status cli_model_open(const char *name, const char *const *defaults, size_t max_length,
+/* Opens `name`, or the first of `defaults` that the cache has. precision: a wn_precision; what WN_AUTO
+ * became is told on standard error. */
+wn_status cli_model_open(const char *name, const char *const *defaults, size_t max_length, int precision,
                          wn_model **out, wn_error *err);
 
 /* ---- searching.c: what the commands that search an index open ------------------ */
@@ -121,7 +123,7 @@ typedef struct cli_searching {
     wn_bi_encoder *bi;
     wn_cross_encoder *cross;
     wn_searcher *searcher;
-    int threads;
+    int threads, precision; /* precision: a wn_precision, set before cli_searching_open */
 } cli_searching;
 /* Index, its bi-encoder and a searcher without reranking. embedder NULL: the one that made the
  * index. An index without embeddings turns *first_stage to BM25, and says so. Close whatever

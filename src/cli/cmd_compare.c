@@ -105,7 +105,7 @@ static void print_table(const passages *p, const wn_compare_row *rows, const uin
 }
 
 static int run(const char *query, const passages *p, const char *embedder, const char *reranker,
-               int threads, wn_length_policy policy, int format) {
+               int threads, int precision, wn_length_policy policy, int format) {
     wn_error err;
     wn_model *bi_model = NULL, *cross_model = NULL;
     wn_bi_encoder *bi = NULL;
@@ -115,8 +115,8 @@ static int run(const char *query, const passages *p, const char *embedder, const
     int code = EXIT_FAILED;
     if (!rows || !order) {
         code = cli_fail_memory();
-    } else if (cli_model_open(embedder, DEFAULT_EMBEDDERS, 0, &bi_model, &err) != WN_OK ||
-               cli_model_open(reranker, DEFAULT_RERANKERS, 0, &cross_model, &err) != WN_OK ||
+    } else if (cli_model_open(embedder, DEFAULT_EMBEDDERS, 0, precision, &bi_model, &err) != WN_OK ||
+               cli_model_open(reranker, DEFAULT_RERANKERS, 0, precision, &cross_model, &err) != WN_OK ||
                wn_bi_encoder_create(bi_model, threads, &bi, &err) != WN_OK ||
                wn_cross_encoder_create(cross_model, threads, &cross, &err) != WN_OK ||
                wn_compare(bi, cross, (wn_str){query, strlen(query)}, p->views, p->n, policy, rows,
@@ -140,7 +140,7 @@ static int run(const char *query, const passages *p, const char *embedder, const
 int cmd_compare(int argc, char **argv) {
     const char *embedder = NULL, *reranker = NULL, *file = NULL;
     cli_list docs = {0}, operands = {0};
-    int threads = 0, policy = 0, format = 0;
+    int threads = 0, policy = 0, format = 0, precision = 0;
     const cli_option options[] = {
         {"doc", 'd', OPT_LIST, &docs, "TEXT", "a passage; may be given again"},
         {"docs", 0, OPT_STRING, &file, "FILE", "passages, one a line, plain or {\"text\"}"},
@@ -149,6 +149,8 @@ int cmd_compare(int argc, char **argv) {
         {"format", 'f', OPT_CHOICE, &format, NULL, "how to print", .choices = FORMATS},
         {"max-length-policy", 0, OPT_CHOICE, &policy, NULL, "over-long passages",
          .choices = LENGTH_POLICIES},
+        {"precision", 0, OPT_CHOICE, &precision, NULL, "of the products; auto: the fastest that is safe",
+         .choices = PRECISIONS},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
     };
     const cli_command command = {"compare QUERY --doc TEXT... | --docs FILE",
@@ -163,8 +165,8 @@ int cmd_compare(int argc, char **argv) {
     if (code < 0 && file && !read_file(&p, file)) code = EXIT_FAILED;
     if (code < 0 && !p.n) code = cli_usage_error(&command, "give passages by --doc or --docs");
     if (code < 0)
-        code = run(operands.items[0], &p, embedder, reranker, threads, (wn_length_policy)policy,
-                   format);
+        code = run(operands.items[0], &p, embedder, reranker, threads, precision,
+                   (wn_length_policy)policy, format);
     release(&p);
     cli_list_release(&docs);
     cli_list_release(&operands);

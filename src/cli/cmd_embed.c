@@ -119,7 +119,7 @@ static bool ends_with(const char *text, const char *end) {
 int cmd_embed(int argc, char **argv) {
     const char *name = NULL, *path = NULL, *prompt_name = NULL;
     size_t max_length = 0;
-    int threads = 0, policy = 0, format = 0, role = 0;
+    int threads = 0, policy = 0, format = 0, role = 0, precision = 0;
     const cli_option options[] = {
         {"model", 'm', OPT_STRING, &name, "DIR", "model directory or cache name (default: the embedder)"},
         {"output", 'o', OPT_STRING, &path, "FILE", "write here; a name in .npy means --format npy"},
@@ -129,6 +129,8 @@ int cmd_embed(int argc, char **argv) {
         {"max-length", 0, OPT_SIZE, &max_length, "N", "cut texts to N tokens", 1},
         {"max-length-policy", 0, OPT_CHOICE, &policy, NULL, "over-long texts (windows: as truncate)",
          .choices = LENGTH_POLICIES},
+        {"precision", 0, OPT_CHOICE, &precision, NULL, "of the products; auto: the fastest that is safe",
+         .choices = PRECISIONS},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
     };
     const cli_command command = {"embed --model DIR [FILE...]",
@@ -146,7 +148,7 @@ int cmd_embed(int argc, char **argv) {
     job = calloc(1, sizeof *job);
     lines = cli_lines_open(&files);
     if (!job || !lines) goto done;
-    if (cli_model_open(name, DEFAULT_EMBEDDERS, max_length, &model, &err) != WN_OK ||
+    if (cli_model_open(name, DEFAULT_EMBEDDERS, max_length, precision, &model, &err) != WN_OK ||
         wn_bi_encoder_create(model, threads, &job->encoder, &err) != WN_OK) {
         code = cli_fail(&err);
         goto done;

@@ -42,12 +42,12 @@ static wn_status find_model(const arguments *a, const char *path, wn_model **out
     if (wn_index_open(path, &index, err) == WN_OK) {
         wn_status st = wn_index_describe(index, &info, err);
         if (st == WN_OK && *info.model_name && !a->model)
-            st = cli_model_open(info.model_name, NULL, 0, out, err);
+            st = cli_model_open(info.model_name, NULL, 0, WN_F32, out, err);
         wn_index_close(index);
         if (st != WN_OK || *out) return st;
     }
     if (a->s.first_stage == WN_FIRST_BM25 && !a->model) return WN_OK;
-    return cli_model_open(a->model, DEFAULT_EMBEDDERS, 0, out, err);
+    return cli_model_open(a->model, DEFAULT_EMBEDDERS, 0, WN_F32, out, err);
 }
 
 /* Builds the index, or completes it, or finds it up to date. */

@@ -19,7 +19,11 @@ static void print_stats(const char *path, const wn_bi_encoder *encoder, const wn
         printf(", %llu skipped", (unsigned long long)s->documents_skipped);
     printf("\n%llu passages embedded, %llu reused", (unsigned long long)s->passages_embedded,
            (unsigned long long)s->passages_reused);
-    if (encoder) printf(", by %s", wn_model_describe(wn_bi_encoder_model(encoder)).name);
+    if (encoder) {
+        wn_model_info model = wn_model_describe(wn_bi_encoder_model(encoder));
+        printf(", by %s", model.name);
+        if (model.precision != WN_F32) printf(" in %s", wn_precision_name(model.precision));
+    }
     printf(", in %.1f s", s->seconds);
     if (s->passages_embedded && s->seconds > 0)
         printf(" (%.0f tokens/s)", (double)s->tokens_embedded / s->seconds);
@@ -55,7 +59,7 @@ static int build(const char *path, const cli_list *inputs, wn_bi_encoder *encode
 int cmd_index(int argc, char **argv) {
     const char *name = NULL, *path = NULL;
     bool bm25_only = false, quiet = false;
-    int threads = 0, unit = 0;
+    int threads = 0, unit = 0, precision = 0;
     wn_build_options build_options = wn_build_options_default();
     const cli_option options[] = {
         {"output", 'o', OPT_STRING, &path, "FILE", "the index (needed)"},
@@ -67,6 +71,8 @@ int cmd_index(int argc, char **argv) {
         {"no-stemming", 0, OPT_UNFLAG, &build_options.stemming, NULL, "BM25 on words as they are written"},
         {"keep-missing", 0, OPT_FLAG, &build_options.keep_missing, NULL,
          "keep documents whose file is gone"},
+        {"precision", 0, OPT_CHOICE, &precision, NULL, "of the products; auto: the fastest that is safe",
+         .choices = PRECISIONS},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
         {"quiet", 'q', OPT_FLAG, &quiet, NULL, "print nothing but errors and warnings"},
     };
@@ -90,7 +96,7 @@ int cmd_index(int argc, char **argv) {
     if (code < 0) {
         build_options.split.unit = (wn_split_unit)unit;
         if ((!bm25_only || name) &&
-            (cli_model_open(name, DEFAULT_EMBEDDERS, 0, &model, &err) != WN_OK ||
+            (cli_model_open(name, DEFAULT_EMBEDDERS, 0, precision, &model, &err) != WN_OK ||
              (!bm25_only && wn_bi_encoder_create(model, threads, &encoder, &err) != WN_OK))) {
             code = cli_fail(&err);
         } else {

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const PRECISIONS[] = {"f32", NULL}; /* wn_precision has no other yet */
-
 typedef struct {
     const char *run, *beir, *corpus, *queries, *output, *reranker;
     wn_rerank_run_options options;
@@ -53,7 +51,7 @@ static int run_all(arguments *a) {
     wn_cross_encoder *cross = NULL;
     wn_status st = wn_run_read(a->run, &run, &err);
     if (st == WN_OK) st = wn_topics_read(a->queries, WN_TOPICS_AUTO, &topics, &err);
-    if (st == WN_OK) st = cli_model_open(a->reranker, DEFAULT_RERANKERS, 0, &model, &err);
+    if (st == WN_OK) st = cli_model_open(a->reranker, DEFAULT_RERANKERS, 0, a->precision, &model, &err);
     if (st == WN_OK) st = wn_cross_encoder_create(model, a->threads, &cross, &err);
     int code = st == WN_OK ? rerank_file(a, cross, run, topics) : cli_fail(&err);
     wn_cross_encoder_free(cross);

@@ -86,12 +86,14 @@ static int run(cli_lines *lines, score_batch *batch) {
 int cmd_score(int argc, char **argv) {
     const char *name = NULL;
     size_t max_length = 0;
-    int threads = 0, policy = 0;
+    int threads = 0, policy = 0, precision = 0;
     const cli_option options[] = {
         {"model", 'm', OPT_STRING, &name, "DIR", "model directory or cache name (default: the reranker)"},
         {"max-length", 0, OPT_SIZE, &max_length, "N", "cut pairs to N tokens", 1},
         {"max-length-policy", 0, OPT_CHOICE, &policy, NULL, "over-long passages",
          .choices = LENGTH_POLICIES},
+        {"precision", 0, OPT_CHOICE, &precision, NULL, "of the products; auto: the fastest that is safe",
+         .choices = PRECISIONS},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
     };
     const cli_command command = {
@@ -107,7 +109,7 @@ int cmd_score(int argc, char **argv) {
     score_batch *batch = NULL;
     if (code >= 0) goto done;
     code = EXIT_FAILED;
-    if (cli_model_open(name, DEFAULT_RERANKERS, max_length, &model, &err) != WN_OK) {
+    if (cli_model_open(name, DEFAULT_RERANKERS, max_length, precision, &model, &err) != WN_OK) {
         code = cli_fail(&err);
         goto done;
     }

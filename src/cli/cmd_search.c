@@ -62,6 +62,12 @@ static json_t *result_json(const wn_result *r) {
     return o;
 }
 
+/* Both models compute in the same one; null when the index has no embeddings and nothing was reranked. */
+static json_t *precision_json(const search_job *job) {
+    const wn_model *model = job->searching.cross_model ? job->searching.cross_model : job->searching.bi_model;
+    return model ? json_string(wn_precision_name(wn_model_describe(model).precision)) : json_null();
+}
+
 static void print_json(const search_job *job, const char *query, const wn_answer *answer) {
     wn_answer_info info = wn_answer_describe(answer);
     json_t *results = json_array();
@@ -69,12 +75,13 @@ static void print_json(const search_job *job, const char *query, const wn_answer
         json_array_append_new(results, result_json(wn_answer_result(answer, i)));
     cli_print_json(
         stdout,
-        json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o}", "query", query,
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o}", "query", query,
                   "first_stage", FIRST_STAGES[info.first_stage], "embedder",
                   job->searching.bi_model ? json_string(wn_model_describe(job->searching.bi_model).name) : json_null(),
                   "reranker",
                   info.reranked ? json_string(wn_model_describe(job->searching.cross_model).name) : json_null(),
-                  "candidates", (json_int_t)info.candidates, "reranked", (json_int_t)info.reranked,
+                  "precision", precision_json(job), "candidates", (json_int_t)info.candidates, "reranked",
+                  (json_int_t)info.reranked,
                   "truncated", (json_int_t)info.truncated, "out_of_time", info.out_of_time, "skipped",
                   info.skipped, "confidence", cli_json_real(info.confidence), "query_tokens_dropped",
                   (json_int_t)info.query_tokens_dropped, "stage1_time_ms",
@@ -119,6 +126,11 @@ static void print_row(const wn_result *r, bool color, int width) {
     putchar('\n');
 }
 
+/* What a table says of a model's precision: nothing when it is the usual one. */
+static const char *precision_text(const wn_model *model) {
+    return wn_model_describe(model).precision == WN_BF16 ? ", bf16" : "";
+}
+
 static void print_table(const search_job *job, const char *query, const wn_answer *answer) {
     wn_answer_info info = wn_answer_describe(answer);
     bool color = cli_color(stdout);
@@ -135,8 +147,8 @@ static void print_table(const search_job *job, const char *query, const wn_answe
     printf("stage 1 (%s): %zu candidates in %.1f ms", FIRST_STAGES[info.first_stage],
            info.candidates, info.stage1_time_ms);
     if (info.reranked)
-        printf("; stage 2 (%s): %zu reranked in %.1f ms", wn_model_describe(job->searching.cross_model).name,
-               info.reranked, info.stage2_time_ms);
+        printf("; stage 2 (%s%s): %zu reranked in %.1f ms", wn_model_describe(job->searching.cross_model).name,
+               precision_text(job->searching.cross_model), info.reranked, info.stage2_time_ms);
     if (info.out_of_time)
         printf("; the deadline left %zu unread, in first-stage order below",
                info.candidates - info.reranked);
@@ -224,6 +236,8 @@ int cmd_search(int argc, char **argv) {
         {"format", 'f', OPT_CHOICE, &job.format, NULL, "how to print", .choices = FORMATS},
         {"embedder", 'e', OPT_STRING, &embedder, "M", "bi-encoder (default: the index's)"},
         {"reranker", 'r', OPT_STRING, &reranker, "M", "cross-encoder: directory or cache name"},
+        {"precision", 0, OPT_CHOICE, &job.searching.precision, NULL, "of the products; auto: the fastest that is safe",
+         .choices = PRECISIONS},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
     };
     const cli_command command = {

@@ -21,7 +21,7 @@ static wn_status open_embedder(cli_searching *s, const char *name, wn_first_stag
     char *path = NULL;
     st = wn_model_path(name ? name : info.model_name, &path, err);
     if (st == WN_ERR_NOT_FOUND && !name) st = wn_model_path(info.model_path, &path, err);
-    if (st == WN_OK) st = cli_model_open(path, NULL, 0, &s->bi_model, err);
+    if (st == WN_OK) st = cli_model_open(path, NULL, 0, s->precision, &s->bi_model, err);
     wn_string_free(path);
     return st;
 }
@@ -49,7 +49,7 @@ static void drop_reranker(cli_searching *s) {
 
 wn_status cli_searching_rerank(cli_searching *s, const char *reranker, wn_error *err) {
     drop_reranker(s);
-    wn_status st = cli_model_open(reranker, DEFAULT_RERANKERS, 0, &s->cross_model, err);
+    wn_status st = cli_model_open(reranker, DEFAULT_RERANKERS, 0, s->precision, &s->cross_model, err);
     if (st == WN_OK) st = wn_cross_encoder_create(s->cross_model, s->threads, &s->cross, err);
     if (st == WN_OK) st = wn_searcher_create(s->index, s->bi, s->cross, &s->searcher, err);
     return st;

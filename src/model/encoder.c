@@ -159,7 +159,7 @@ static wn_status linear_read(const wn_encoder *encoder, const wn_weights *weight
 }
 
 static wn_status attention_read(const wn_encoder *encoder, const wn_weights *weights, staging *stage,
-                                size_t index, wn_precision precision, wn_error *err) {
+                                size_t index, wn_error *err) {
     wn_layer *layer = &encoder->layers[index];
     size_t hidden = encoder->config.hidden;
     char names[3][80];
@@ -170,38 +170,39 @@ static wn_status attention_read(const wn_encoder *encoder, const wn_weights *wei
         parts[i] = (part){names[i], hidden};
     }
     if (!encoder->first_token_only || index + 1 < encoder->config.layers)
-        return linear_read(encoder, weights, stage, parts, 3, hidden, WN_EPILOGUE_BIAS, precision,
+        return linear_read(encoder, weights, stage, parts, 3, hidden, WN_EPILOGUE_BIAS, encoder->precision,
                            &layer->qkv, err);
-    WN_TRY(linear_read(encoder, weights, stage, parts, 1, hidden, WN_EPILOGUE_BIAS, precision, &layer->q, err));
-    return linear_read(encoder, weights, stage, parts + 1, 2, hidden, WN_EPILOGUE_BIAS, precision,
+    WN_TRY(linear_read(encoder, weights, stage, parts, 1, hidden, WN_EPILOGUE_BIAS, encoder->precision, &layer->q, err));
+    return linear_read(encoder, weights, stage, parts + 1, 2, hidden, WN_EPILOGUE_BIAS, encoder->precision,
                        &layer->kv, err);
 }
 
 static wn_status layer_read(const wn_encoder *encoder, const wn_weights *weights, staging *stage,
-                            size_t index, wn_precision precision, wn_error *err) {
+                            size_t index, wn_error *err) {
     wn_layer *layer = &encoder->layers[index];
     size_t hidden = encoder->config.hidden, intermediate = encoder->config.intermediate;
     char name[80];
     part one = {name, hidden};
-    WN_TRY(attention_read(encoder, weights, stage, index, precision, err));
+    WN_TRY(attention_read(encoder, weights, stage, index, err));
     snprintf(name, sizeof name, "encoder.layer.%zu.attention.output.dense", index);
-    WN_TRY(linear_read(encoder, weights, stage, &one, 1, hidden, WN_EPILOGUE_BIAS, precision,
+    WN_TRY(linear_read(encoder, weights, stage, &one, 1, hidden, WN_EPILOGUE_BIAS, encoder->precision,
                        &layer->attention_out, err));
     snprintf(name, sizeof name, "encoder.layer.%zu.output.dense", index);
-    WN_TRY(linear_read(encoder, weights, stage, &one, 1, intermediate, WN_EPILOGUE_BIAS, precision,
+    WN_TRY(linear_read(encoder, weights, stage, &one, 1, intermediate, WN_EPILOGUE_BIAS, encoder->precision,
                        &layer->ffn_out, err));
     snprintf(name, sizeof name, "encoder.layer.%zu.intermediate.dense", index);
     one.rows = intermediate;
-    return linear_read(encoder, weights, stage, &one, 1, hidden, WN_EPILOGUE_BIAS_GELU, precision,
+    return linear_read(encoder, weights, stage, &one, 1, hidden, WN_EPILOGUE_BIAS_GELU, encoder->precision,
                        &layer->ffn_in, err);
 }
 
+/* f32 always: one row a sequence costs nothing, and its result is the score. */
 static wn_status head_dense_read(wn_encoder *encoder, const wn_weights *weights, staging *stage,
-                                 wn_precision precision, wn_error *err) {
+                                 wn_error *err) {
     const wn_model_config *c = &encoder->config;
     if (!c->roberta && !c->has_pooler_head) return WN_OK;
     part one = {c->roberta ? "classifier.dense" : "pooler.dense", c->hidden};
-    return linear_read(encoder, weights, stage, &one, 1, c->hidden, WN_EPILOGUE_BIAS, precision,
+    return linear_read(encoder, weights, stage, &one, 1, c->hidden, WN_EPILOGUE_BIAS, WN_F32,
                        &encoder->head_dense, err);
 }
 
@@ -209,7 +210,6 @@ static wn_status head_dense_read(wn_encoder *encoder, const wn_weights *weights,
 typedef struct packing {
     wn_encoder *encoder;
     const wn_weights *weights;
-    wn_precision precision;
     staging *stages; /* one a worker */
     pthread_mutex_t lock;
     size_t failed_task;
@@ -221,8 +221,8 @@ static void pack_task(void *ctx, size_t task, int worker) {
     packing *p = ctx;
     wn_error error;
     wn_status st = task < p->encoder->config.layers
-                       ? layer_read(p->encoder, p->weights, &p->stages[worker], task, p->precision, &error)
-                       : head_dense_read(p->encoder, p->weights, &p->stages[worker], p->precision, &error);
+                       ? layer_read(p->encoder, p->weights, &p->stages[worker], task, &error)
+                       : head_dense_read(p->encoder, p->weights, &p->stages[worker], &error);
     /* Packed: the file's pages need not stay beside it. Another worker's are read again from the cache. */
     wn_weights_forget(p->weights);
     if (st == WN_OK) return;
@@ -250,11 +250,10 @@ static wn_status stages_create(const wn_encoder *encoder, staging *stages, size_
     return WN_OK;
 }
 
-static wn_status linears_create(wn_encoder *encoder, const wn_weights *weights, wn_precision precision,
-                                wn_error *err) {
+static wn_status linears_create(wn_encoder *encoder, const wn_weights *weights, wn_error *err) {
     wn_status st;
     wn_pool *pool = NULL;
-    packing p = {.encoder = encoder, .weights = weights, .precision = precision};
+    packing p = {.encoder = encoder, .weights = weights};
     size_t tasks = encoder->config.layers + (encoder->classifier ? 1 : 0), workers = 0;
     pthread_mutex_init(&p.lock, NULL);
     WN_TRY_GOTO(wn_pool_create(0, wn_gemm_thread_start, &pool, err));
@@ -302,12 +301,21 @@ static wn_status config_check(const wn_model_config *c, wn_error *err) {
     return WN_OK;
 }
 
+/* WN_AUTO becomes the fastest that this processor has and that holds the quality bound. */
+static wn_status precision_choose(wn_precision *precision, wn_error *err) {
+    if (*precision != WN_AUTO) return wn_precision_check(*precision, err);
+    *precision = wn_precision_check(WN_BF16, NULL) == WN_OK ? WN_BF16 : WN_F32;
+    return WN_OK;
+}
+
 wn_status wn_encoder_create(const wn_model_config *config, const wn_weights *weights,
                             wn_precision precision, wn_encoder **out, wn_error *err) {
     wn_status st;
     WN_TRY(config_check(config, err));
+    WN_TRY(precision_choose(&precision, err));
     wn_encoder *encoder = wn_calloc(1, sizeof *encoder);
     if (!encoder) return wn_fail_memory(err, sizeof *encoder);
+    encoder->precision = precision;
     encoder->config = *config;
     encoder->config.prompts = NULL;
     encoder->config.nprompts = 0;
@@ -334,7 +342,7 @@ wn_status wn_encoder_create(const wn_model_config *config, const wn_weights *wei
         WN_TRY_GOTO(norm_read(encoder, weights, name, &encoder->layers[i].ffn_norm, err));
     }
     if (classifies) WN_TRY_GOTO(classifier_read(encoder, weights, err));
-    WN_TRY_GOTO(linears_create(encoder, weights, precision, err));
+    WN_TRY_GOTO(linears_create(encoder, weights, err));
     *out = encoder;
     return WN_OK;
 fail:
@@ -371,4 +379,5 @@ void wn_encoder_free(wn_encoder *encoder) {
     wn_free(encoder);
 }
 
+wn_precision wn_encoder_precision(const wn_encoder *encoder) { return encoder->precision; }
 uint64_t wn_encoder_parameters(const wn_encoder *encoder) { return encoder->parameters; }

@@ -17,10 +17,12 @@ typedef struct wn_encoder wn_encoder;
 typedef struct wn_session wn_session;
 
 /* config is copied; weights are read (and may be closed afterwards, but for the word embeddings,
- * which stay mapped: keep `weights` open until wn_encoder_free). */
+ * which stay mapped: keep `weights` open until wn_encoder_free). precision is that of the layers; a
+ * cross-encoder's head is f32 always. */
 wn_status wn_encoder_create(const wn_model_config *config, const wn_weights *weights,
                             wn_precision precision, wn_encoder **out, wn_error *err);
 void wn_encoder_free(wn_encoder *encoder);
+wn_precision wn_encoder_precision(const wn_encoder *encoder); /* never WN_AUTO */
 uint64_t wn_encoder_parameters(const wn_encoder *encoder);
 
 /* threads <= 0: one a processor. */

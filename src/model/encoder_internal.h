@@ -26,6 +26,7 @@ struct wn_encoder {
     wn_model_config config;    /* strings and prompts are not copied: NULL */
     const wn_kernels *kernels;
     size_t head_dim;
+    wn_precision precision;    /* of the layers */
     bool first_token_only;     /* nothing but the first token's last state is ever wanted */
     wn_layer *layers;          /* [config.layers] */
     /* Embeddings. Words stay in the file's own type, borrowed from its mapping. */

@@ -132,6 +132,7 @@ wn_model_info wn_model_describe(const wn_model *model) {
         .max_length = model->max_length,
         .labels = c->labels,
         .parameters = wn_encoder_parameters(model->encoder),
+        .precision = wn_encoder_precision(model->encoder),
         .query_prompt = wn_model_config_prompt(c, "query"),
         .document_prompt = document,
     };

@@ -140,8 +140,9 @@ static wn_status describe(rerank_job *job, wn_buf *out, wn_error *err) {
     wn_hash_hex(&hash, hex);
     WN_TRY(st);
     wn_model_info model = wn_model_describe(wn_cross_encoder_model(job->cross));
-    return wn_buf_printf(out, err, "# winnow rerank 1 model=%s max_length=%zu depth=%zu policy=%d inputs=%s",
-                         model.weights_hash, model.max_length, job->options.depth,
+    return wn_buf_printf(out, err,
+                         "# winnow rerank 1 model=%s precision=%s max_length=%zu depth=%zu policy=%d inputs=%s",
+                         model.weights_hash, wn_precision_name(model.precision), model.max_length, job->options.depth,
                          (int)job->options.length_policy, hex);
 }
 

@@ -112,6 +112,22 @@ class Score(Cli):
             for a, b in zip(together, alone):
                 self.assertAlmostEqual(a["logit"], b["logit"], delta=1e-6 * max(1, abs(a["logit"])))
 
+    def test_precision_changes_scores_little_or_is_refused(self):
+        line = json.dumps({"query": "what is lora", "document": "LoRA adds low-rank matrices."}) + "\n"
+        exact = self.json(run("score", "--model", RERANKER, stdin=line))[0]["logit"]
+        for precision in ("bf16",):
+            r = run("score", "--model", RERANKER, "--precision", precision, stdin=line)
+            if r.returncode == 0:
+                self.assertAlmostEqual(self.json(r)[0]["logit"], exact, delta=0.5)
+            else:
+                self.assertIn(b"this processor has no " + precision.encode(), r.stderr)
+            old = {"WN_CPU_MASK": "1"}
+            self.fails(run("score", "--model", RERANKER, "--precision", precision, stdin=line, env=old), 1,
+                       "this processor has no " + precision)
+        r = run("score", "--model", RERANKER, "--precision", "auto", stdin=line, env={"WN_CPU_MASK": "1"})
+        self.assertAlmostEqual(self.json(r)[0]["logit"], exact, delta=1e-3)
+        self.assertIn(b"computes in f32", r.stderr)
+
     def test_policies_for_a_long_passage(self):
         filler = "The weather was fine and the harbour was quiet. " * 120
         doc = filler + "The DGX Spark has 128 GB of unified memory."

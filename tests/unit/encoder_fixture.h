@@ -15,15 +15,17 @@ typedef struct fixture {
     wn_session *session;
 } fixture;
 
-static inline fixture fixture_open(const char *dir, int threads) {
+static inline fixture fixture_open_in(const char *dir, int threads, wn_precision precision) {
     fixture f = {0};
     wn_error err;
     if (wn_model_config_read(dir, &f.config, &err) || wn_weights_open(dir, &f.weights, &err) ||
-        wn_encoder_create(&f.config, f.weights, WN_F32, &f.encoder, &err) ||
+        wn_encoder_create(&f.config, f.weights, precision, &f.encoder, &err) ||
         wn_session_create(f.encoder, threads, &f.session, &err))
         fail_msg("%s: %s", dir, err.message);
     return f;
 }
+
+static inline fixture fixture_open(const char *dir, int threads) { return fixture_open_in(dir, threads, WN_F32); }
 
 static inline void fixture_close(fixture *f) {
     wn_session_free(f->session);

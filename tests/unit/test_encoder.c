@@ -13,6 +13,7 @@
 #include "core/cpu.h"
 #include "core/json.h"
 #include "encoder_fixture.h"
+#include "kernels/gemm.h"
 #include "test_tier.h"
 #include <malloc.h>
 #include <math.h>
@@ -24,11 +25,12 @@ static const char *const models[] = {RERANKER, "tests/golden/models/small-bert-r
                                      "tests/golden/models/small-xlmr-reranker", "tests/golden/models/small-xlmr"};
 enum { NMODELS = sizeof models / sizeof *models };
 
-static fixture model_open(const char *name, int threads) {
+static fixture model_open_in(const char *name, int threads, wn_precision precision) {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", WN_SOURCE_ROOT, name);
-    return fixture_open(path, threads);
+    return fixture_open_in(path, threads, precision);
 }
+static fixture model_open(const char *name, int threads) { return model_open_in(name, threads, WN_F32); }
 
 /* The golden cases of one model; want [n * width], freed by the caller. */
 static packed cases_read(const char *model, size_t width, float **want) {
@@ -57,11 +59,14 @@ static packed cases_read(const char *model, size_t width, float **want) {
     return p;
 }
 
-/* Logits within 1e-4, embeddings within 1e-5. */
-static void parity_one(const char *model) {
+/* f32: logits within 1e-4, embeddings within 1e-5. Below f32 the rounding of every layer's rows shows:
+ * a logit may move by 0.15 (its deviation within a query's candidates is 1.2), an embedding's
+ * component by 0.01. What it does to rankings is bench/quality.py's to say. */
+static void parity_in(const char *model, wn_precision precision) {
+    static const double logit_bounds[] = {1e-4, 0.15}, embedding_bounds[] = {1e-5, 0.01};
     wn_error err;
     float *want;
-    fixture f = model_open(model, 0);
+    fixture f = model_open_in(model, 0, precision);
     size_t width = fixture_width(&f);
     packed p = cases_read(model, width, &want);
     size_t most = wn_test_emulated() ? 2 : wn_test_quick() ? 12 : p.n;
@@ -75,22 +80,23 @@ static void parity_one(const char *model) {
         if (!(d <= worst)) worst = d;
     }
     bool logits = f.config.kind == WN_MODEL_CROSS_ENCODER;
-    print_message("  %s: %zu %s, largest difference %.2g\n", f.config.architecture, p.n,
-                  logits ? "pairs" : "texts", worst);
-    assert_true(worst <= (logits ? 1e-4 : 1e-5));
+    print_message("  %s, %s: %zu %s, largest difference %.2g\n", f.config.architecture,
+                  wn_precision_name(precision), p.n, logits ? "pairs" : "texts", worst);
+    assert_true(worst <= (logits ? logit_bounds : embedding_bounds)[precision]);
     free(got), free(want);
     packed_release(&p);
     fixture_close(&f);
 }
+static void parity_one(const char *model) { parity_in(model, WN_F32); }
 static void own_texts_match_transformers(void **unused) {
     for (int m = 0; m < NMODELS; m++) parity_one(models[m]);
 }
 
 /* Every sequence alone, in reverse, doubled, with 1 to 3 threads and groups of 8 to 1,000 tokens. */
-static void company_one(const char *model) {
+static void company_in(const char *model, wn_precision precision) {
     wn_error err;
     float *want;
-    fixture f = model_open(model, 2);
+    fixture f = model_open_in(model, 2, precision);
     size_t width = fixture_width(&f), row = width * sizeof(float);
     packed p = cases_read(model, width, &want);
     size_t most = wn_test_emulated() ? 2 : wn_test_quick() ? 6 : 24;
@@ -118,11 +124,13 @@ static void company_one(const char *model) {
             assert_memory_equal(other + i * width, all + (p.n - 1 - i % p.n) * width, row);
         wn_session_free(session);
     }
-    print_message("  %s: %zu sequences, the same bits in 7 kinds of company\n", f.config.architecture, p.n);
+    print_message("  %s, %s: %zu sequences, the same bits in 7 kinds of company\n", f.config.architecture,
+                  wn_precision_name(precision), p.n);
     free(all), free(other), free(want);
     packed_release(&p), packed_release(&reverse);
     fixture_close(&f);
 }
+static void company_one(const char *model) { company_in(model, WN_F32); }
 static void sequences_have_same_bits_in_any_company(void **unused) {
     for (int m = 0; m < NMODELS; m++) company_one(models[m]);
 }
@@ -137,6 +145,38 @@ static void sequences_have_same_bits_on_every_tier(void **unused) {
             parity_one(models[m]);
         }
     }
+    wn_cpu_set_mask(UINT32_MAX);
+}
+
+/* bf16, where this processor has it: parity within its bounds, the same bits in any company. */
+static void narrow_precisions_keep_the_promises(void **unused) {
+    for (wn_precision p = WN_BF16; p < WN_AUTO; p++) {
+        if (wn_precision_check(p, NULL) != WN_OK) {
+            print_message("  SKIPPED: this processor has no %s products\n", wn_precision_name(p));
+            continue;
+        }
+        for (int m = 0; m < NMODELS; m++) {
+            parity_in(models[m], p);
+            company_in(models[m], p);
+        }
+    }
+}
+
+static void precision_is_chosen_by_the_processor(void **unused) {
+    fixture f = model_open_in("tests/golden/models/small-xlmr", 1, WN_AUTO);
+    wn_precision fast = wn_encoder_precision(f.encoder);
+    assert_int_not_equal(fast, WN_AUTO);
+    print_message("  auto is %s here\n", wn_precision_name(fast));
+    fixture_close(&f);
+    wn_cpu_set_mask(WN_CPU_AVX2 | WN_CPU_NEON);
+    f = model_open_in("tests/golden/models/small-xlmr", 1, WN_AUTO);
+    assert_int_equal(wn_encoder_precision(f.encoder), WN_F32);
+    wn_encoder *encoder = NULL;
+    wn_error err;
+    assert_int_equal(wn_encoder_create(&f.config, f.weights, WN_BF16, &encoder, &err), WN_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "AVX512_BF16"));
+    assert_null(encoder);
+    fixture_close(&f);
     wn_cpu_set_mask(UINT32_MAX);
 }
 
@@ -278,6 +318,8 @@ int main(void) {
         cmocka_unit_test(own_texts_match_transformers),
         cmocka_unit_test(sequences_have_same_bits_in_any_company),
         cmocka_unit_test(sequences_have_same_bits_on_every_tier),
+        cmocka_unit_test(narrow_precisions_keep_the_promises),
+        cmocka_unit_test(precision_is_chosen_by_the_processor),
         cmocka_unit_test(last_layer_short_cut_matches_all_states),
         cmocka_unit_test(forward_after_warm_up_allocates_nothing),
         cmocka_unit_test(batch_bad_input_is_refused),
