@@ -1,6 +1,7 @@
 /* bench_rerank.c -- what a user waits for: score_batch of one query and its candidates, tokenising included.
  *
- *   bench_rerank MODEL_DIR DATA_DIR [--queries 8] [--candidates 50] [--threads N] [--repeat 5] [--serve]
+ *   bench_rerank MODEL_DIR DATA_DIR [--queries 8] [--candidates 50] [--threads N] [--repeat 5]
+ *                [--precision f32|bf16|auto] [--serve]
  *
  * DATA_DIR is a collection in BEIR layout with runs/BM25.trec (shared data: msmarco_dl19). Every query is
  * scored once to warm up, then all of them `repeat` times; printed: median and least wall time a query,
@@ -131,6 +132,12 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+static bool precision_read(const char *name, wn_precision *out) {
+    for (wn_precision p = WN_F32; p <= WN_AUTO; p++)
+        if (!strcmp(name, wn_precision_name(p))) return *out = p, true;
+    return false;
+}
+
 static void measure(wn_cross_encoder *encoder, int repeat) {
     size_t n = 0, tokens = 0;
     double *walls = malloc((size_t)repeat * nqueries * sizeof *walls), wall = 0, cpu = 0;
@@ -143,8 +150,9 @@ static void measure(wn_cross_encoder *encoder, int repeat) {
             tokens += t.tokens;
         }
     qsort(walls, n, sizeof *walls, by_value);
-    printf("winnow f32: %zu queries x %zu candidates, median %.1f ms/query, least %.1f, processor %.1f ms/query, "
-           "%.0f passage tokens/s\n", nqueries, queries[0].n, walls[n / 2], walls[0], cpu / (double)n,
+    wn_precision precision = wn_model_describe(wn_cross_encoder_model(encoder)).precision;
+    printf("winnow %s: %zu queries x %zu candidates, median %.1f ms/query, least %.1f, processor %.1f ms/query, "
+           "%.0f passage tokens/s\n", wn_precision_name(precision), nqueries, queries[0].n, walls[n / 2], walls[0], cpu / (double)n,
            (double)tokens / wall * 1e3);
     free(walls);
 }
@@ -155,6 +163,7 @@ int main(int argc, char **argv) {
     bool serving = false;
     wn_error err;
     wn_model *model = NULL;
+    wn_model_options options = wn_model_options_default();
     wn_cross_encoder *encoder = NULL;
     if (argc < 3) return fprintf(stderr, "usage: bench_rerank MODEL_DIR DATA_DIR [options]\n"), 2;
     for (int i = 3; i < argc; i++) {
@@ -163,14 +172,16 @@ int main(int argc, char **argv) {
         else if (i + 1 < argc && !strcmp(argv[i], "--candidates")) candidates = (size_t)atol(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--threads")) threads = atoi(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--repeat")) repeat = atoi(argv[++i]);
-        else return fprintf(stderr, "bench_rerank: what is %s?\n", argv[i]), 2;
+        else if (i + 1 < argc && !strcmp(argv[i], "--precision")) {
+            if (!precision_read(argv[++i], &options.precision)) die("--precision is f32, bf16 or auto");
+        } else return fprintf(stderr, "bench_rerank: what is %s?\n", argv[i]), 2;
     }
     if (candidates < 1 || candidates > 1000 || repeat < 1) die("--candidates is 1 to 1000, --repeat at least 1");
     texts_read(argv[2], "corpus.jsonl", SIZE_MAX, corpus_add);
     qsort(corpus, ncorpus, sizeof *corpus, by_id);
     texts_read(argv[2], "queries.jsonl", most, query_add);
     run_read(argv[2], candidates);
-    if (wn_model_open(argv[1], NULL, &model, &err) || wn_cross_encoder_create(model, threads, &encoder, &err))
+    if (wn_model_open(argv[1], &options, &model, &err) || wn_cross_encoder_create(model, threads, &encoder, &err))
         die(err.message);
     if (serving) serve(encoder);
     else measure(encoder, repeat);

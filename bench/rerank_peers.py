@@ -3,10 +3,11 @@
 
     pip install torch sentence-transformers onnx onnxruntime openvino tokenizers
     bench/rerank_peers.py --data shared/data/msmarco_dl19 [--model models/reranker-minilm-l6-v0]
-                          [--build build] [--work DIR] [--rounds 5] [--queries 8] [--csv FILE]
+                          [--build build] [--work DIR] [--rounds 5] [--queries 8]
+                          [--precision f32|bf16] [--csv FILE]
 
-One process tree: winnow's bench_rerank --serve beside ONNX Runtime, OpenVINO and sentence-transformers, all f32,
-all given the same texts; tokenising is inside every time. Each peer first tries its settings on one query; the
+One process tree: winnow's bench_rerank --serve beside ONNX Runtime, OpenVINO and sentence-transformers, all in
+the same precision (ONNX Runtime has no bf16 on a CPU and is left out there), all given the same texts; tokenising is inside every time. Each peer first tries its settings on one query; the
 best runs on. Then rounds: for each query, everyone in turn, in a rotating order. So whatever else the
 machine does hits all alike: believe the ratios, and the milliseconds only on a quiet machine. `cpu` is
 processor time, which waiting for a busy processor does not lengthen.
@@ -87,12 +88,12 @@ def onnxruntime_settings(onnx, batches, threads):
     return {f"batch {size}": (lambda p, size=size: run(p, size)) for size in (1, 8, 32)}
 
 
-def openvino_settings(onnx, batches, threads):
+def openvino_settings(onnx, batches, threads, precision):
     import openvino as ov
     core, out = ov.Core(), {}
     model = core.read_model(str(onnx))
     for hint, sizes in (("THROUGHPUT", (1, 8)), ("LATENCY", (1, 8))):
-        c = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32",
+        c = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": precision,
                                               "INFERENCE_NUM_THREADS": threads})
         names = [i.get_any_name() for i in c.inputs]
         queue = ov.AsyncInferQueue(c, c.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
@@ -109,18 +110,18 @@ def openvino_settings(onnx, batches, threads):
     return out
 
 
-def sentence_transformers_settings(model_dir, threads):
+def sentence_transformers_settings(model_dir, threads, precision):
     import torch
     from sentence_transformers import CrossEncoder
     torch.set_num_threads(threads)
-    m = CrossEncoder(str(model_dir), device="cpu", max_length=512, model_kwargs={"dtype": "float32"})
+    m = CrossEncoder(str(model_dir), device="cpu", max_length=512, model_kwargs={"dtype": {"f32": "float32", "bf16": "bfloat16"}[precision]})
     return {"batch 32 (default)": lambda p: m.predict(p, batch_size=32, show_progress_bar=False)}
 
 
 class Winnow:
-    def __init__(self, build, model_dir, data, queries, threads):
+    def __init__(self, build, model_dir, data, queries, threads, precision):
         self.p = subprocess.Popen([str(build / "bench" / "bench_rerank"), str(model_dir), str(data), "--queries",
-                                   str(queries), "--candidates", str(CANDIDATES), "--threads", str(threads), "--serve"],
+                                   str(queries), "--candidates", str(CANDIDATES), "--threads", str(threads), "--precision", precision, "--serve"],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self, q):
@@ -152,6 +153,7 @@ def main():
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--queries", type=int, default=8)
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    p.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     p.add_argument("--without", nargs="*", default=[], help="peers to leave out")
     p.add_argument("--csv", type=pathlib.Path)
     a = p.parse_args()
@@ -163,8 +165,10 @@ def main():
         export(a.model, onnx)
     work, batches = load(a.data, a.queries), Batches(a.model)
     makers = {"onnxruntime": lambda: onnxruntime_settings(onnx, batches, a.threads),
-              "openvino": lambda: openvino_settings(onnx, batches, a.threads),
-              "sentence-transformers": lambda: sentence_transformers_settings(a.model, a.threads)}
+              "openvino": lambda: openvino_settings(onnx, batches, a.threads, a.precision),
+              "sentence-transformers": lambda: sentence_transformers_settings(a.model, a.threads, a.precision)}
+    if a.precision != "f32":
+        del makers["onnxruntime"]
     runs, setting = {}, {"winnow": "-"}
     for name in makers:
         if name in a.without:
@@ -177,7 +181,7 @@ def main():
         f = tried[setting[name]][1]
         runs[name] = lambda q, f=f: timed(f, work[q])
         print(f"{name}: best setting {setting[name]}", flush=True)
-    winnow = Winnow(a.build, a.model, a.data, a.queries, a.threads)
+    winnow = Winnow(a.build, a.model, a.data, a.queries, a.threads, a.precision)
     runs["winnow"] = winnow.run
     winnow.run(0)
     times, order = {n: [] for n in runs}, list(runs)
@@ -197,14 +201,14 @@ def report(a, work, batches, times, setting):
     rows, ours = [], np.array(times["winnow"])
     for name, t in sorted(times.items(), key=lambda x: np.median([w for w, _ in x[1]])):
         t = np.array(t)
-        rows.append({"commit": commit, "cpu": machine(), "threads": a.threads, "what": name, "setting": setting[name],
+        rows.append({"commit": commit, "cpu": machine(), "threads": a.threads, "precision": a.precision, "what": name, "setting": setting[name],
                      "median_ms": round(float(np.median(t[:, 0])), 1), "least_ms": round(float(t[:, 0].min()), 1),
                      "cpu_ms": round(float(np.median(t[:, 1])), 1),
                      "tokens_per_s": round(tokens / np.median(t[:, 0]) * 1e3),
                      "winnow_ratio": round(float(np.median(ours[:, 0] / t[:, 0])), 3),
                      "winnow_cpu_ratio": round(float(np.median(ours[:, 1] / t[:, 1])), 3)})
     print(f"{len(work)} queries x {CANDIDATES} candidates, {tokens:.0f} tokens a query, {a.threads} threads, "
-          f"{a.rounds} rounds, f32")
+          f"{a.rounds} rounds, {a.precision}")
     for r in rows:
         print(f"{r['what']:22} {r['setting']:22} median {r['median_ms']:8.1f} ms  least {r['least_ms']:8.1f}  "
               f"cpu {r['cpu_ms']:8.1f}  {r['tokens_per_s']:6d} tokens/s  winnow/this {r['winnow_ratio']:.2f} "
@@ -212,7 +216,7 @@ def report(a, work, batches, times, setting):
     peers = [r for r in rows if r["what"] != "winnow"]
     if peers:
         best = min(peers, key=lambda r: r["median_ms"])
-        print(f"ratio to the best f32 peer ({best['what']}): {best['winnow_ratio']:.2f}, by processor time "
+        print(f"ratio to the best {a.precision} peer ({best['what']}): {best['winnow_ratio']:.2f}, by processor time "
               f"{best['winnow_cpu_ratio']:.2f}")
     if a.csv:
         with open(a.csv, "w", newline="") as f:

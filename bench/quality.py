@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""What lower precision costs in effectiveness: rerank the BM25 top-100 of TREC DL19 in f32 and bf16.
+
+    bench/quality.py --data shared/data/msmarco_dl19 [--build build] [--models M ...] [--precisions P ...]
+                     [--candidates 100] [--csv FILE]
+
+Every model scores every pair through `winnow score --precision P`. Printed for each: nDCG@10 (trec_eval's: linear
+gain, ties by document id descending), its change against f32, Kendall's tau of a query's two rankings (mean over the
+queries, and the least), the share of queries whose ten best stayed the same documents, and the largest change of a
+score. The bounds: nDCG@10 changes by at most 0.002; exit status 1 when one is broken.
+Python's standard library only.
+"""
+import argparse
+import collections
+import csv
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BOUNDS = {"f32": 0.0, "bf16": 0.002}
+
+
+def load(folder, most):
+    text = {}
+    for line in open(folder / "corpus.jsonl", encoding="utf-8"):
+        r = json.loads(line)
+        text[r["_id"]] = r["text"]
+    queries = {}
+    for line in open(folder / "queries.jsonl", encoding="utf-8"):
+        r = json.loads(line)
+        queries[r["_id"]] = r["text"]
+    qrels = collections.defaultdict(dict)
+    for path in sorted((folder / "qrels").iterdir()):
+        for line in open(path):
+            f = line.rstrip("\n").split("\t")
+            if len(f) == 3 and f[2].lstrip("-").isdigit():
+                qrels[f[0]][f[1]] = int(f[2])
+    run = collections.defaultdict(list)
+    for line in open(folder / "runs" / "BM25.trec"):
+        q, _, d, rank, *_ = line.split()
+        run[q].append((int(rank), d))
+    pairs = [(q, d) for q in queries if q in qrels for _, d in sorted(run[q])[:most]]
+    return text, queries, qrels, pairs
+
+
+def score(build, model, precision, text, queries, pairs):
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as f:
+        for q, d in pairs:
+            f.write(json.dumps({"query": queries[q], "document": text[d]}) + "\n")
+        f.seek(0)
+        out = subprocess.run([str(build / "winnow"), "score", "--model", model, "--precision", precision],
+                             stdin=f, stdout=subprocess.PIPE, check=True, text=True).stdout
+    scores = collections.defaultdict(dict)
+    for (q, d), line in zip(pairs, out.splitlines(), strict=True):
+        r = json.loads(line)
+        scores[q][d] = r.get("logit", r["score"])
+    return scores
+
+
+def ranking(scores):
+    return sorted(scores, key=lambda d: (scores[d], d), reverse=True)
+
+
+def ndcg(order, judged, k=10):
+    def gain(rels):
+        return sum(r / math.log2(i + 2) for i, r in enumerate(rels[:k]))
+    ideal = gain(sorted((max(r, 0) for r in judged.values()), reverse=True))
+    return gain([max(judged.get(d, 0), 0) for d in order]) / ideal if ideal else 0.0
+
+
+def tau(a, b):
+    """Of two rankings of the same documents, no ties."""
+    place = {d: i for i, d in enumerate(b)}
+    seq, n = [place[d] for d in a], len(a)
+    discordant = sum(seq[i] > seq[j] for i in range(n) for j in range(i + 1, n))
+    return 1 - 4 * discordant / (n * (n - 1)) if n > 1 else 1.0
+
+
+def row(model, precision, scores, base, qrels):
+    orders = {q: ranking(s) for q, s in scores.items()}
+    first = {q: ranking(s) for q, s in base.items()}
+    value = sum(ndcg(o, qrels[q]) for q, o in orders.items()) / len(orders)
+    before = sum(ndcg(o, qrels[q]) for q, o in first.items()) / len(first)
+    taus = [tau(first[q], orders[q]) for q in orders]
+    same = sum(set(first[q][:10]) == set(orders[q][:10]) for q in orders) / len(orders)
+    worst = max(abs(scores[q][d] - base[q][d]) for q in scores for d in scores[q])
+    return {"model": pathlib.Path(model).name, "precision": precision, "queries": len(orders), "ndcg_cut_10": round(value, 4),
+            "change": round(value - before, 4), "tau": round(sum(taus) / len(taus), 4), "least_tau": round(min(taus), 4),
+            "same_top10": round(same, 3), "largest_score_change": round(worst, 4)}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared" / "data" / "msmarco_dl19")
+    p.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
+    p.add_argument("--models", nargs="+", default=[str(ROOT / "models" / "reranker-minilm-l6-v0"), "bge-small-en-v1.5"])
+    p.add_argument("--precisions", nargs="+", default=["f32", "bf16"])
+    p.add_argument("--candidates", type=int, default=100)
+    p.add_argument("--csv", type=pathlib.Path)
+    a = p.parse_args()
+    if not a.data.is_dir():
+        print(f"SKIPPED: no collection at {a.data}")
+        return 0
+    text, queries, qrels, pairs = load(a.data, a.candidates)
+    rows = []
+    for model in a.models:
+        base = score(a.build, model, "f32", text, queries, pairs)
+        for precision in a.precisions:
+            scores = base if precision == "f32" else score(a.build, model, precision, text, queries, pairs)
+            r = row(model, precision, scores, base, qrels)
+            rows.append(r)
+            print("  ".join(f"{k} {v}" for k, v in r.items()), flush=True)
+    if a.csv:
+        with open(a.csv, "w", newline="") as f:
+            out = csv.DictWriter(f, rows[0])
+            out.writeheader()
+            out.writerows(rows)
+    broken = [r for r in rows if abs(r["change"]) > BOUNDS[r["precision"]]]
+    for r in broken:
+        print(f"{r['model']} {r['precision']}: nDCG@10 changed by {r['change']}, the bound is {BOUNDS[r['precision']]}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
