@@ -67,7 +67,7 @@ WN_API const char *wn_version(void);
 typedef enum wn_precision {
     WN_F32 = 0,
     WN_BF16, /* needs AVX512_BF16; else WN_ERR_UNSUPPORTED */
-    WN_AUTO  /* the fastest of them that this processor has; see wn_model_info.precision */
+    WN_AUTO  /* the fastest that holds the bound on quality: so far f32 everywhere; see wn_model_info.precision */
 } wn_precision;
 /* "f32", "bf16", "int8", "auto": a static string. */
 WN_API const char *wn_precision_name(wn_precision precision);

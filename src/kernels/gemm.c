@@ -11,7 +11,7 @@
  * bf16. The same tiles, with narrow.h's kernels before and after each: a tile's rows are narrowed into the
  * worker's own block (at most 64 rows, in the second-level cache), multiplied with bf16 weights, summed in f32,
  * and finished in place in y. Callers see f32 rows whatever the precision. The bias is in oneDNN's epilogue, GELU
- * in ours: oneDNN's exact form costs three times as much, for digits that bf16 does not have. There is no slow
+ * in ours: oneDNN's exact form computes digits that bf16 does not have. There is no slow
  * stand-in: a processor without the instructions is told so. Tried and left out: int8 (u8 rows with a scale and a
  * zero point each x s8 weights with a scale a column), which was 1.6 times faster yet, but moved nDCG@10 of DL19 by
  * 0.0066 (the bound is 0.005); its error comes from all layers alike (docs/PERFORMANCE.md).

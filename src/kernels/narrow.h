@@ -13,8 +13,8 @@ typedef struct wn_narrow {
     const char *isa; /* "c", "avx512" */
     /* round to nearest, ties to even; NaN stays NaN. y: n halves */
     void (*f32_to_bf16)(const float *x, uint16_t *y, size_t n);
-    /* GELU (erf form) in place, within 7e-5: a 50th of a step of bf16 at 1, and a third of the cost of the
-     * exact form. */
+    /* GELU (erf form) in place, within 7e-5: a 50th of what rounding a value of 1 to bf16 may cost, and
+     * without the exact form's exponential and division. */
     void (*gelu_f32)(float *x, size_t n);
 } wn_narrow;
 

@@ -162,7 +162,7 @@ static void narrow_precisions_keep_the_promises(void **unused) {
     }
 }
 
-static void precision_is_chosen_by_the_processor(void **unused) {
+static void precision_auto_is_told_and_missing_ones_are_refused(void **unused) {
     fixture f = model_open_in("tests/golden/models/small-xlmr", 1, WN_AUTO);
     wn_precision fast = wn_encoder_precision(f.encoder);
     assert_int_not_equal(fast, WN_AUTO);
@@ -319,7 +319,7 @@ int main(void) {
         cmocka_unit_test(sequences_have_same_bits_in_any_company),
         cmocka_unit_test(sequences_have_same_bits_on_every_tier),
         cmocka_unit_test(narrow_precisions_keep_the_promises),
-        cmocka_unit_test(precision_is_chosen_by_the_processor),
+        cmocka_unit_test(precision_auto_is_told_and_missing_ones_are_refused),
         cmocka_unit_test(last_layer_short_cut_matches_all_states),
         cmocka_unit_test(forward_after_warm_up_allocates_nothing),
         cmocka_unit_test(batch_bad_input_is_refused),
