@@ -127,6 +127,7 @@ static void study_without_confidence_is_refused(void **state) {
 }
 
 int main(void) {
+    if (study_is_too_slow("advise")) return STUDY_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threshold_keeps_the_loss_that_was_allowed_in_searches),
         cmocka_unit_test(without_labels_quality_is_agreement),

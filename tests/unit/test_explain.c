@@ -177,6 +177,7 @@ static void sentences_end_where_readers_see_it(void **state) {
 }
 
 int main(void) {
+    if (study_is_too_slow("explain")) return STUDY_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_and_scores_are_those_of_searches),
         cmocka_unit_test(ranks_among_all_passages_are_those_of_the_whole_list),

@@ -111,6 +111,7 @@ static void k_beyond_depth_is_refused(void **state) {
 }
 
 int main(void) {
+    if (study_is_too_slow("impact")) return STUDY_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(impact_equals_a_count_over_searches),
         cmocka_unit_test(query_without_candidates_has_no_results),

@@ -232,6 +232,7 @@ static void wrong_options_are_refused(void **state) {
 }
 
 int main(void) {
+    if (study_is_too_slow("rerank_run")) return STUDY_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(order_is_by_logit_and_the_rest_stays_below),
         cmocka_unit_test(kill_at_any_byte_ends_in_the_same_file),

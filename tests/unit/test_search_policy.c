@@ -199,6 +199,7 @@ static void threshold_is_kept_in_the_index_by_first_stage(void **state) {
 }
 
 int main(void) {
+    if (study_is_too_slow("search_policy")) return STUDY_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deadline_far_away_changes_nothing),
         cmocka_unit_test(deadline_in_the_past_keeps_first_stage_order),

@@ -213,6 +213,7 @@ static void allocation_failure_at_any_point_is_reported(void **state) {
 }
 
 int main(void) {
+    if (study_is_too_slow("study")) return STUDY_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranking_at_each_depth_is_that_of_a_search),
         cmocka_unit_test(pairs_are_scored_once_whatever_the_depths),

@@ -169,6 +169,7 @@ static void several_studies_need_labels_and_the_same_queries(void **state) {
 }
 
 int main(void) {
+    if (study_is_too_slow("sweep")) return STUDY_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_equal_separate_runs_at_each_k),
         cmocka_unit_test(stage2_time_of_each_row_is_what_the_study_measured),
