@@ -57,6 +57,7 @@ static void views(wn_str out[NDOCS]) {
 }
 
 static void batch_any_size_and_order_gives_the_same_bits(void **state) {
+    if (wn_test_emulated()) skip(); /* hundreds of pairs: minutes there */
     wn_str docs[NDOCS], backwards[NDOCS];
     wn_pair_score want[NDOCS], got[NDOCS];
     wn_str query = str("how does LoRA save memory?");
@@ -190,6 +191,7 @@ static void wrong_kind_is_refused_by_both_names(void **state) {
 /* Each allocation of a scoring session fails once: always an error, never a crash or a leak
  * (the ASan build looks). */
 static void scoring_any_allocation_fails_cleanly(void **state) {
+    if (wn_test_emulated()) skip(); /* hundreds of pairs: minutes there */
     wn_str docs[NDOCS];
     wn_pair_score got[NDOCS];
     views(docs);
