@@ -59,7 +59,10 @@ for target in $targets; do
     else
         failed=$((failed + 1))
         echo "fuzz: $target FAILED:"
-        tail -n 40 "$log" | sed 's/^/fuzz:   /'
+        # The reason stands above libFuzzer's dump of the input; Base64 is the input itself.
+        { grep -E -A 14 'ERROR:|runtime error' "$log" | head -n 40
+          grep -E '^(artifact_prefix|Base64)' "$log"
+          tail -n 1 "$log"; } | sed 's/^/fuzz:   /'
     fi
 done
 [ -z "$counts" ] || echo "$passed $failed 0" >"$counts"

@@ -6,6 +6,7 @@
 #include "tokenizer_json.h"
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "text/charsmap.h"
 
 #include <string.h>
@@ -80,6 +81,11 @@ static wn_status split_charsmap(wn_compiler *c, const wn_buf *blob) {
     }
     wn_buf *text = &c->parts.section[WN_SEC_CHARSMAP_TEXT];
     WN_TRY(wn_buf_append(text, blob->data + 4 + size, blob->len - 4 - size, c->err));
+    size_t bad = 0;
+    if (!wn_utf8_valid(text->data, text->len, &bad))
+        return wn_fail(c->err, WN_ERR_FORMAT,
+                       "%s: precompiled_charsmap: its replacement texts are not UTF-8 at byte %zu", c->path,
+                       4 + (size_t)size + bad);
     if (!text->len || text->data[text->len - 1]) WN_TRY(wn_buf_append(text, "", 1, c->err));
     return WN_OK;
 }

@@ -163,6 +163,7 @@ static void malformed_components_are_refused_with_the_reason(void **state) {
     refused(WITH(tiny_unigram, model, "{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"a\"]]}"), bad, "entry 0");
     refused(WITH(tiny_unigram, normalizer, "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"A*==\"}"), bad, "base64");
     refused(WITH(tiny_unigram, normalizer, "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"/////w==\"}"), bad, "charsmap");
+    refused(WITH(tiny_unigram, normalizer, "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"BAAAAAAAAAD/\"}"), bad, "not UTF-8 at byte 8");
 }
 
 /* ---- added tokens -------------------------------------------------------- */
