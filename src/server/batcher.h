@@ -1,0 +1,44 @@
+/* batcher.h -- dynamic batching by tokens: the one door to the encoders.
+ *
+ * Handlers hand in whole requests (n texts, or n pairs); the batcher takes single items out of them,
+ * round robin between clients, then between a client's requests, oldest first, until a forward pass
+ * has its tokens. So a request of one pair waits at most for the pass that runs, whatever
+ * stands in the queue. One pass at a time owns all threads of the encoder. Scores never depend on who
+ * shared the pass: the library promises that bitwise, and the soak test checks it.
+ *
+ * A pass is given up between items only: a request whose deadline has come gets what was scored
+ * so far; one whose client is gone gets nothing and costs nothing more. */
+#ifndef WN_SERVER_BATCHER_H
+#define WN_SERVER_BATCHER_H
+
+#include "http.h"
+
+typedef struct srv_batcher srv_batcher;
+typedef struct srv_encoder srv_encoder; /* a loaded model and its session: models.h */
+
+typedef struct srv_work {
+    srv_encoder *encoder;
+    const wn_str *queries;     /* [n] pairs; or one for all when shared_query; NULL: embeddings */
+    bool shared_query;
+    const wn_str *texts;       /* [n] */
+    size_t n;
+    wn_role role;              /* embeddings */
+    const char *prompt_name;   /* embeddings: overrides role; NULL: none */
+    wn_length_policy policy;
+    const char *client;
+    const atomic_bool *gone;   /* may be NULL */
+    double deadline_ms;        /* 0: none */
+    /* out */
+    wn_pair_score *scores;     /* [n] pairs */
+    float *embeddings;         /* [n, dim] */
+    wn_fit *fits;              /* [n] embeddings, may be NULL */
+    bool *done;                /* [n]: computed in time; items are taken in order. May be NULL */
+    size_t ndone;
+    uint64_t tokens;           /* read by the model */
+    double queue_ms, compute_ms; /* for headers and metrics */
+} srv_work;
+
+/* Blocks until all is done, the deadline has come (WN_OK with ndone < n), the client is gone
+ * (WN_ERR_CANCELLED), or the queue is full (WN_ERR_BUSY, at once). TOO_LONG under policy error names the item. */
+wn_status srv_batcher_run(srv_batcher *batcher, srv_work *work, wn_error *err);
+#endif
