@@ -49,6 +49,34 @@ static void put_row(cli_report *report, const arguments *a, const wn_sweep_row *
     cli_put_int(report, "queries", NULL, (long long)row->queries);
 }
 
+static double mean_latency(const wn_sweep_row *row) { return row->stage1_ms + row->stage2_ms; }
+
+/* What there is to choose from, fastest first: each next row is slower and better. */
+static void put_front(cli_report *report, const arguments *a, const wn_sweep_row *rows, size_t n) {
+    const wn_sweep_row *last = NULL;
+    cli_report_section(report, SECTION_TABLE, "pareto_front", "Pareto front: no other row is as fast and as good");
+    for (;;) {
+        const wn_sweep_row *next = NULL;
+        for (size_t i = 0; i < n; i++) {
+            const wn_sweep_row *row = &rows[i];
+            double ms = mean_latency(row);
+            /* Rows equal in both are all on the front, in the sweep's order. */
+            bool told = last && (ms < mean_latency(last) || (ms == mean_latency(last) && row <= last));
+            if (row->pareto && !told && (!next || ms < mean_latency(next))) next = row;
+        }
+        if (!next) return;
+        wn_study_info info = wn_study_describe(a->studies[next->study]);
+        cli_report_row(report);
+        cli_put_text(report, "first_stage", "first stage", FIRST_STAGES[info.first_stage]);
+        cli_put_text(report, "reranker", "reranker", next->depth ? info.reranker : "none");
+        cli_put_int(report, "first_stage_k", "k", (long long)next->depth);
+        cli_put_real(report, "latency_mean_ms", "ms", mean_latency(next), 2);
+        cli_put_real(report, "quality", "quality", next->quality.mean, 4);
+        cli_put_range(report, "quality_95", "95 % interval", next->quality.low, next->quality.high, 4);
+        last = next;
+    }
+}
+
 static void put_costs(cli_report *report, const arguments *a, const wn_cost_line *lines) {
     cli_report_section(report, SECTION_TABLE, "cost", "Cost of stage 2: fixed + per candidate * k, fitted");
     for (size_t i = 0; i < a->nstudies; i++) {
@@ -101,6 +129,7 @@ static int tell(arguments *a) {
         cli_report_section(report, SECTION_TABLE, "rows", "Quality and time by first_stage_k (0: no reranking)");
         for (size_t i = 0; i < n; i++) put_row(report, a, &rows[i]);
         put_advice(report, a, rows, n);
+        put_front(report, a, rows, n);
         put_costs(report, a, lines);
         code = cli_report_print(report, (report_format)a->s.format);
     }

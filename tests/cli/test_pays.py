@@ -218,6 +218,11 @@ class Sweep(Pays):
         self.assertEqual(sum(r["best"] for r in out["rows"]), 1)
         self.assertEqual(sum(r["recommended"] for r in out["rows"]), 1)
         self.assertGreater(out["cost"][0]["per_candidate_ms"], 0)
+        front = out["pareto_front"]
+        self.assertEqual([f["first_stage_k"] for f in front if f["first_stage_k"]],
+                         [r["first_stage_k"] for r in out["rows"] if r["pareto"] and r["first_stage_k"]])
+        self.assertEqual(front, sorted(front, key=lambda f: (f["latency_mean_ms"], f["quality"])))
+        self.assertEqual(len(front), sum(r["pareto"] for r in out["rows"]))
 
     def test_budget_that_nothing_meets_is_told(self):
         r = self.ask("sweep", "--k-values", "2", "--budget-ms", "0.000001")
