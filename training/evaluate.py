@@ -4,8 +4,9 @@ Every system orders the same candidates of a task: BM25's published top 100
 on TREC DL19, bge-small's top 50 elsewhere. nDCG@10 is trec_eval's form
 (gain = grade, ideal over all judged passages, ties by candidate order), the
 interval is the 2.5th to 97.5th percentile of 2,000 bootstrap resamples of
-the queries. Scores are cached per system, task and weights, so adding a
-system costs only its own pairs.
+the queries. Rerankers are scored by `winnow score` in f32, the program that
+ships them, or by PyTorch in f32 where it is not built (slower). Scores are
+cached per system, task and weights, so adding a system costs only its own pairs.
 
 `blend` is w * cosine(bge-small) + logit of the last --reranker, with w
 fitted by conditional logistic regression on labelled groups that mine.py
@@ -15,6 +16,8 @@ import argparse
 import hashlib
 import json
 import os
+import subprocess
+import tempfile
 
 import numpy as np
 import torch
@@ -130,18 +133,34 @@ def file_digest(path):
         return hashlib.file_digest(f, "sha256").hexdigest()[:16]
 
 
+def pair_scores(folder, pairs, args):
+    """f32 logits of (query, passage) pairs by winnow, or by PyTorch without it."""
+    if not os.access(args.winnow, os.X_OK):
+        tok, model = PairTokenizer(folder, args.max_tokens), load_model(folder).eval()
+        return score_pairs(model, tok, pairs, threads=args.threads, exact=True)
+    with tempfile.TemporaryFile() as lines:
+        for query, passage in pairs:
+            lines.write(json.dumps({"query": query, "document": passage}).encode() + b"\n")
+        lines.seek(0)
+        out = subprocess.run([args.winnow, "score", "--model", folder, "--max-length", str(args.max_tokens),
+                              "--threads", str(args.threads)], stdin=lines, stdout=subprocess.PIPE, check=True).stdout
+    scores = np.array([json.loads(line)["logit"] for line in out.split(b"\n") if line], np.float32)
+    if len(scores) != len(pairs):
+        raise SystemExit(f"{args.winnow} scored {len(scores)} of {len(pairs)} pairs")
+    return scores
+
+
 def reranker_scores(folder, args, task):
     stamp = file_digest(os.path.join(folder, "model.safetensors"))
-    cache = os.path.join(args.cache, "scores", f"{task.name}-{stamp}-{args.max_tokens}.json")
+    cache = os.path.join(args.cache, "scores", f"{task.name}-{stamp}-{args.max_tokens}-f32.json")
     known = {}
     if os.path.exists(cache):
         with open(cache) as f:
             known = json.load(f)
     wanted = [q for q in task.keys if q not in known]
     if wanted:
-        tok, model = PairTokenizer(folder, args.max_tokens), load_model(folder).eval()
         pairs = [(task.queries[q], task.texts[i]) for q in wanted for i in task.candidates[q]]
-        scores, at = score_pairs(model, tok, pairs, threads=args.threads), 0
+        scores, at = pair_scores(folder, pairs, args), 0
         for q in wanted:
             n = len(task.candidates[q])
             known[q] = [round(float(s), 5) for s in scores[at:at + n]]
@@ -158,7 +177,7 @@ def fit_blend(folder, args):
     with open(os.path.join(args.cache, "blend.jsonl"), encoding="utf-8") as f:
         groups = [json.loads(line) for line in f]
     pairs = [(g["q"], p) for g in groups for p in g["p"]]
-    logits = score_pairs(load_model(folder).eval(), PairTokenizer(folder, args.max_tokens), pairs, threads=args.threads)
+    logits = pair_scores(folder, pairs, args)
     name = "bge-small-en-v1.5"
     bi = BiEncoder(name, os.path.join(args.models, name), args.threads)
     passages, queries = bi.encode([p for _, p in pairs]), bi.encode([g["q"] for g in groups], query=True)
@@ -214,6 +233,7 @@ def arguments():
     p.add_argument("--blend", action="store_true", help="add the blend with the last reranker")
     p.add_argument("--blend-weight", type=float, help="use this weight instead of fitting one")
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--winnow", default="build/winnow")
     p.add_argument("--json", help="write the per-query figures here")
     args = p.parse_args()
     args.rerankers = [tuple(r.split("=", 1)) for r in args.reranker]

@@ -80,8 +80,13 @@ def load_model(path):
 
 
 def forward(model, ids, types, mask, exact=False):
+    """Logits [n], f32. The head stays out of autocast: a logit rounded to bf16
+    (steps of 0.03 at 5) ties passages, and ties flatter a ranking, because they
+    keep the candidates' order: 0.491 on DL19 for the first model, 0.460 without."""
     with torch.autocast("cuda" if ids.is_cuda else "cpu", torch.bfloat16, enabled=not exact):
-        return model(input_ids=ids, token_type_ids=types, attention_mask=mask).logits[:, 0]
+        hidden = model.bert(input_ids=ids, token_type_ids=types, attention_mask=mask).last_hidden_state
+    pooler = model.bert.pooler
+    return model.classifier(pooler.activation(pooler.dense(hidden[:, 0].float())))[:, 0]
 
 
 def score_pairs(model, tok, pairs, batch=16, device="cpu", threads=2, exact=False):
