@@ -126,6 +126,30 @@ WN_API wn_status wn_cross_encoder_score_pairs(wn_cross_encoder *encoder, const w
                                               wn_length_policy policy, wn_pair_score *out,
                                               wn_error *err);
 
+/* ---- Both as calls -------------------------------------------------------- */
+
+/* What searching, comparing and storing need of encoders. A program with sessions of its own takes
+ * wn_scorers_of; one that batches the work of many callers (a server) puts its batcher behind the two
+ * calls. Scores are a function of texts and models alone, so both give the same bits. */
+typedef struct wn_scorers {
+    size_t size;                /* sizeof(wn_scorers) */
+    const wn_model *embedder;   /* whose embeddings `embed` gives: checked against the index. NULL: none */
+    void *embed_ctx;
+    /* As wn_bi_encoder_embed; fits [n] is never NULL. */
+    wn_status (*embed)(void *ctx, const wn_str *texts, size_t n, wn_role role, wn_length_policy policy,
+                       float *out, wn_fit *fits, wn_error *err);
+    const wn_model *reranker;   /* NULL: none */
+    void *score_ctx;
+    /* Logits and scores of n passages, in their order. batch_size: pairs a forward pass, a hint that
+     * never changes scores. time_left_ms > 0: only the first *done need be scored, those that can be
+     * within that time; 0: all. */
+    wn_status (*score)(void *ctx, wn_str query, const wn_str *passages, size_t n, wn_length_policy policy,
+                       size_t batch_size, double time_left_ms, wn_pair_score *out, size_t *done,
+                       wn_error *err);
+} wn_scorers;
+/* Over two sessions, which are borrowed; either may be NULL. The thread that may use the sessions may use it. */
+WN_API wn_scorers wn_scorers_of(wn_bi_encoder *bi, wn_cross_encoder *cross);
+
 /* ---- Model cache and hub -------------------------------------------------- */
 
 /* The cache is $WINNOW_CACHE, else $XDG_CACHE_HOME/winnow, else ~/.cache/winnow; models lie

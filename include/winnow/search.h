@@ -45,6 +45,9 @@ typedef struct wn_searcher wn_searcher;
  * index was made by another bi-encoder than `bi`. */
 WN_API wn_status wn_searcher_create(wn_index *index, wn_bi_encoder *bi, wn_cross_encoder *cross,
                                     wn_searcher **out, wn_error *err);
+/* The same over any scorers (winnow/model.h), which are copied; what they point to is borrowed. */
+WN_API wn_status wn_searcher_create_with(wn_index *index, const wn_scorers *scorers, wn_searcher **out,
+                                         wn_error *err);
 WN_API void wn_searcher_free(wn_searcher *searcher);
 
 /* One result. Ranks count from 1. Scores that were not computed are NaN, ranks 0. */
@@ -91,6 +94,8 @@ typedef struct wn_compare_row {
 WN_API wn_status wn_compare(wn_bi_encoder *bi, wn_cross_encoder *cross, wn_str query,
                             const wn_str *documents, size_t n, wn_length_policy policy,
                             wn_compare_row *rows, wn_error *err);
+WN_API wn_status wn_compare_with(const wn_scorers *scorers, wn_str query, const wn_str *documents,
+                                 size_t n, wn_length_policy policy, wn_compare_row *rows, wn_error *err);
 
 #ifdef __cplusplus
 }

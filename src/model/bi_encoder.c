@@ -138,7 +138,7 @@ wn_status wn_bi_encoder_embed_named(wn_bi_encoder *encoder, const wn_str *texts,
 }
 
 /* In double: the sum over 1,024 products must not cost digits of the score. */
-static float cosine(const float *a, const float *b, size_t dim) {
+float wn_cosine(const float *a, const float *b, size_t dim) {
     double ab = 0, aa = 0, bb = 0;
     for (size_t i = 0; i < dim; i++) {
         ab += (double)a[i] * b[i];
@@ -164,7 +164,7 @@ wn_status wn_bi_encoder_score_batch(wn_bi_encoder *encoder, wn_str query, const 
         WN_TRY(wn_bi_encoder_embed(encoder, documents + done, count, WN_ROLE_DOCUMENT,
                                    WN_LENGTH_TRUNCATE, encoder->documents, NULL, err));
         for (size_t i = 0; i < count; i++)
-            scores[done + i] = cosine(encoder->query, encoder->documents + i * dim, dim);
+            scores[done + i] = wn_cosine(encoder->query, encoder->documents + i * dim, dim);
         done += count;
     }
     return WN_OK;

@@ -15,4 +15,7 @@ struct wn_model {
     size_t max_length;       /* tokens read, special tokens included */
     char hash[33];
 };
+
+/* bi_encoder.c: of two embeddings, whatever their lengths. */
+float wn_cosine(const float *a, const float *b, size_t dim);
 #endif

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SENTENCES = 256 };
+enum { MAX_SENTENCES = 256, SENTENCE_BATCH = 32 };
 
 struct wn_explanation {
     wn_explanation_info info;
@@ -106,7 +106,7 @@ static wn_status rank_among_all(wn_searcher *searcher, wn_str query, const wn_se
                                 wn_hit *hits, size_t all, wn_explanation_info *info, wn_error *err) {
     size_t n = 0;
     info->cosine = info->bm25_score = NAN;
-    if (searcher->bi) {
+    if (searcher->scorers.embedder) {
         WN_TRY(wn_index_search_dense(searcher->index, searcher->query, all, opt->filters, opt->nfilters,
                                      hits, &n, err));
         info->dense_rank = rank_in(hits, n, info->passage->id, &info->cosine);
@@ -165,8 +165,9 @@ static wn_status score_whole(wn_searcher *searcher, wn_str query, const wn_searc
                              wn_explanation_info *info, wn_error *err) {
     wn_str text = {info->passage->input, info->passage->input_length};
     wn_pair_score pair, window;
-    WN_TRY(wn_cross_encoder_score_batch(searcher->cross, query, &text, 1, 1, opt->length_policy, &pair, err));
-    WN_TRY(wn_cross_encoder_score_batch(searcher->cross, query, &text, 1, 1, WN_LENGTH_WINDOWS, &window, err));
+    const wn_scorers *scorers = &searcher->scorers;
+    WN_TRY(wn_scorers_score_all(scorers, query, &text, 1, opt->length_policy, 1, &pair, err));
+    WN_TRY(wn_scorers_score_all(scorers, query, &text, 1, WN_LENGTH_WINDOWS, 1, &window, err));
     info->rerank_score = pair.score;
     info->rerank_logit = pair.logit;
     info->fit = pair.fit;
@@ -182,27 +183,47 @@ static size_t find_sentences(wn_str text, wn_left_out *out) {
     return n;
 }
 
+/* The text without each of its sentences, one after the other in *all; texts [n] point into it. */
+static wn_status write_without(wn_str text, const wn_left_out *sentences, size_t n, wn_buf *all,
+                               wn_str *texts, wn_error *err) {
+    size_t bytes = 0, at = 0;
+    for (size_t i = 0; i < n; i++) bytes += text.len - (sentences[i].end - sentences[i].begin);
+    WN_TRY(wn_buf_reserve(all, bytes + 1, err));
+    for (size_t i = 0; i < n; i++) {
+        const wn_left_out *s = &sentences[i];
+        WN_TRY(wn_buf_append(all, text.data, s->begin, err));
+        WN_TRY(wn_buf_append(all, text.data + s->end, text.len - s->end, err));
+        texts[i] = (wn_str){all->data + at, all->len - at};
+        at = all->len;
+    }
+    return WN_OK;
+}
+
 static wn_status leave_out(wn_searcher *searcher, wn_str query, const wn_search_options *opt,
                            wn_explanation *e, wn_error *err) {
     wn_str text = {e->passage->input, e->passage->input_length};
-    wn_buf without = {0};
+    wn_buf all = {0};
+    wn_str *texts = wn_calloc(MAX_SENTENCES, sizeof *texts);
+    wn_pair_score *pairs = wn_calloc(MAX_SENTENCES, sizeof *pairs);
     e->sentences = wn_calloc(MAX_SENTENCES, sizeof *e->sentences);
-    if (!e->sentences) return wn_fail_memory(err, MAX_SENTENCES * sizeof *e->sentences);
-    size_t n = find_sentences(text, e->sentences);
-    wn_status st = WN_OK;
-    for (size_t i = 0; st == WN_OK && i < n; i++) {
-        wn_left_out *s = &e->sentences[i];
-        wn_pair_score pair;
-        wn_buf_clear(&without);
-        st = wn_buf_append(&without, text.data, s->begin, err);
-        if (st == WN_OK) st = wn_buf_append(&without, text.data + s->end, text.len - s->end, err);
-        if (st != WN_OK) break;
-        wn_str rest = {without.data, without.len};
-        st = wn_cross_encoder_score_batch(searcher->cross, query, &rest, 1, 1, opt->length_policy, &pair, err);
-        s->logit_without = pair.logit;
-        s->change = pair.logit - e->info.rerank_logit;
+    wn_status st = texts && pairs && e->sentences ? WN_OK : wn_fail_memory(err, MAX_SENTENCES * sizeof *pairs);
+    size_t n = st == WN_OK ? find_sentences(text, e->sentences) : 0;
+    /* A batch at a time: a long passage of many sentences is otherwise copied as often as it has. */
+    for (size_t begin = 0; st == WN_OK && begin < n; begin += SENTENCE_BATCH) {
+        size_t count = n - begin < SENTENCE_BATCH ? n - begin : SENTENCE_BATCH;
+        wn_buf_clear(&all);
+        st = write_without(text, e->sentences + begin, count, &all, texts, err);
+        if (st == WN_OK)
+            st = wn_scorers_score_all(&searcher->scorers, query, texts, count, opt->length_policy,
+                                      SENTENCE_BATCH, pairs + begin, err);
     }
-    wn_buf_release(&without);
+    for (size_t i = 0; st == WN_OK && i < n; i++) {
+        e->sentences[i].logit_without = pairs[i].logit;
+        e->sentences[i].change = pairs[i].logit - e->info.rerank_logit;
+    }
+    wn_buf_release(&all);
+    wn_free(texts);
+    wn_free(pairs);
     e->info.sentences = e->sentences;
     e->info.nsentences = n;
     return st;
@@ -216,7 +237,7 @@ wn_status wn_explain(wn_searcher *searcher, wn_str query, const wn_search_option
     if (options) memcpy(&opt, options, options->size < sizeof opt ? options->size : sizeof opt);
     if (!rank && (!document || !*document))
         return wn_fail(err, WN_ERR_ARGUMENT, "say which passage: a rank or a document");
-    if (!searcher->cross) return wn_fail(err, WN_ERR_ARGUMENT, "explaining needs a cross-encoder; none is loaded");
+    if (!searcher->scorers.reranker) return wn_fail(err, WN_ERR_ARGUMENT, "explaining needs a cross-encoder; none is loaded");
     opt.rerank = true;
     opt.skip_when_sure = false;
     opt.deadline_ms = 0;

@@ -10,10 +10,8 @@
  * product a candidate. The cross-encoder reads the passage's `input`, as the bi-encoder did: for a
  * corpus line that is title and text.
  *
- * With a deadline, candidates are scored in first-stage order in small batches, and no batch is begun
- * that would end late if it took as long as the slowest before it. The first batch has no measure:
- * so an answer is late by one batch at most. What was not scored keeps first-stage order below what
- * was: a score of another scale can't be compared with a logit, and the first stage's own verdict
+ * With a deadline, candidates are scored in first-stage order until the next would be late (model/scorers.c).
+ * What was not scored keeps first-stage order below what was: a score of another scale can't be compared with a logit, and the first stage's own verdict
  * on the rest, that it is worse than what it put above, is the best there is. Rejected: estimating a
  * logit for the rest from the first-stage score; it would put guesses above measurements. */
 #include "core/error.h"
@@ -61,14 +59,16 @@ wn_search_options wn_search_options_default(void) {
     };
 }
 
-wn_status wn_searcher_create(wn_index *index, wn_bi_encoder *bi, wn_cross_encoder *cross,
-                             wn_searcher **out, wn_error *err) {
-    if (bi) WN_TRY(wn_index_check_model(index, wn_bi_encoder_model(bi), err));
+wn_status wn_searcher_create_with(wn_index *index, const wn_scorers *given, wn_searcher **out,
+                                  wn_error *err) {
+    wn_scorers scorers;
+    WN_TRY(wn_scorers_take(given, &scorers, err));
+    if (scorers.embedder) WN_TRY(wn_index_check_model(index, scorers.embedder, err));
     wn_searcher *searcher = wn_calloc(1, sizeof *searcher);
     if (!searcher) return wn_fail_memory(err, sizeof *searcher);
-    *searcher = (wn_searcher){.index = index, .bi = bi, .cross = cross};
-    if (bi) {
-        size_t dim = wn_bi_encoder_dim(bi);
+    *searcher = (wn_searcher){.index = index, .scorers = scorers};
+    if (scorers.embedder) {
+        size_t dim = wn_model_describe(scorers.embedder).hidden;
         searcher->query = wn_calloc(dim, sizeof *searcher->query);
         if (!searcher->query) {
             wn_free(searcher);
@@ -77,6 +77,12 @@ wn_status wn_searcher_create(wn_index *index, wn_bi_encoder *bi, wn_cross_encode
     }
     *out = searcher;
     return WN_OK;
+}
+
+wn_status wn_searcher_create(wn_index *index, wn_bi_encoder *bi, wn_cross_encoder *cross,
+                             wn_searcher **out, wn_error *err) {
+    wn_scorers scorers = wn_scorers_of(bi, cross);
+    return wn_searcher_create_with(index, &scorers, out, err);
 }
 
 void wn_searcher_free(wn_searcher *searcher) {
@@ -91,14 +97,14 @@ static wn_status check_request(const wn_searcher *searcher, wn_str query,
     if (opt->k < 1) return wn_fail(err, WN_ERR_ARGUMENT, "k must be at least 1");
     if (opt->first_stage_k < 1 || opt->first_stage_k > WN_MAX_CANDIDATES)
         return wn_fail(err, WN_ERR_ARGUMENT, "first_stage_k must be from 1 to %d", WN_MAX_CANDIDATES);
-    if (opt->first_stage != WN_FIRST_BM25 && !searcher->bi)
+    if (opt->first_stage != WN_FIRST_BM25 && !searcher->scorers.embedder)
         return wn_fail(err, WN_ERR_ARGUMENT,
                        "a dense or hybrid first stage needs the index's bi-encoder; choose bm25");
     if (opt->deadline_ms < 0 || isnan(opt->deadline_ms))
         return wn_fail(err, WN_ERR_ARGUMENT, "the deadline must be at least 0 ms");
     if (opt->skip_when_sure && isnan(opt->skip_threshold))
         return wn_fail(err, WN_ERR_ARGUMENT, "the skip rule needs a threshold; `winnow advise` finds one");
-    if (opt->rerank && !searcher->cross)
+    if (opt->rerank && !searcher->scorers.reranker)
         return wn_fail(err, WN_ERR_ARGUMENT, "reranking needs a cross-encoder; none is loaded");
     return WN_OK;
 }
@@ -134,45 +140,49 @@ static void release(search_state *s) {
     wn_free(s->bi_rank);
 }
 
+/* s->n counts what is loaded, because release() frees that many. A passage that a writer took away
+ * since it was recalled is no candidate. (An id is never given to another text.) */
+static wn_status load_passages(wn_index *index, size_t found, search_state *s, wn_error *err) {
+    for (size_t i = 0; i < found; i++) {
+        s->hits[s->n] = s->hits[i];
+        wn_status st = wn_index_passage(index, s->hits[i].passage, &s->passages[s->n], err);
+        if (st == WN_ERR_NOT_FOUND) continue;
+        if (st != WN_OK) return st;
+        s->n++;
+    }
+    return WN_OK;
+}
+
 /* Stage 1: s->hits [s->n] in first-stage order, cosines beside them. */
 static wn_status recall(wn_searcher *searcher, wn_str query, const wn_search_options *opt,
                         size_t cap, search_state *s, wn_answer_info *info, wn_error *err) {
     WN_TRY(wn_lists_recall(searcher, query, opt, cap, opt->skip_when_sure, &s->lists, err));
     info->query_tokens_dropped = s->lists.query_dropped;
     size_t found = wn_lists_candidates(&s->lists, opt->first_stage, cap, s->hits);
-    WN_TRY(wn_candidates_cosine(searcher, s->hits, found, s->cosines, err));
-    if (searcher->bi) {
-        wn_rank_by_score(s->cosines, found, s->scratch, s->order);
-        for (uint32_t r = 0; r < found; r++) s->bi_rank[s->order[r]] = r + 1;
-    }
-    /* s->n counts from here on, because release() frees that many passages */
-    for (; s->n < found; s->n++)
-        WN_TRY(wn_index_passage(searcher->index, s->hits[s->n].passage, &s->passages[s->n], err));
+    WN_TRY(load_passages(searcher->index, found, s, err));
+    WN_TRY(wn_candidates_cosine(searcher, s->hits, s->n, s->cosines, err));
+    if (!searcher->scorers.embedder) return WN_OK;
+    wn_rank_by_score(s->cosines, s->n, s->scratch, s->order);
+    for (uint32_t r = 0; r < s->n; r++) s->bi_rank[s->order[r]] = r + 1;
     return WN_OK;
-}
-
-/* Would another batch, as slow as the slowest so far, end after the deadline? */
-static bool is_late(double deadline, double slowest) {
-    return deadline > 0 && wn_now_ms() + slowest > deadline;
 }
 
 /* Scores candidates in first-stage order, all of them or as many as the deadline (0: none) allows. */
 static wn_status score(wn_searcher *searcher, wn_str query, const wn_search_options *opt,
                        double deadline, search_state *s, wn_error *err) {
+    const wn_scorers *scorers = &searcher->scorers;
     size_t batch = opt->batch_size ? opt->batch_size
                                    : deadline > 0 ? WN_DEADLINE_BATCH : WN_RERANK_BATCH;
-    double slowest = 0;
     for (size_t i = 0; i < s->n; i++)
         s->texts[i] = (wn_str){s->passages[i]->input, s->passages[i]->input_length};
-    while (s->nscored < s->n && !is_late(deadline, slowest)) {
-        size_t n = s->n - s->nscored < batch ? s->n - s->nscored : batch;
-        double begin = wn_now_ms();
-        WN_TRY(wn_cross_encoder_score_batch(searcher->cross, query, s->texts + s->nscored, n, n,
-                                            opt->length_policy, s->pairs + s->nscored, err));
-        double took = wn_now_ms() - begin;
-        if (took > slowest) slowest = took;
-        s->nscored += n;
+    if (deadline > 0) {
+        double left = deadline - wn_now_ms();
+        if (left <= 0) return WN_OK;
+        return scorers->score(scorers->score_ctx, query, s->texts, s->n, opt->length_policy, batch, left,
+                              s->pairs, &s->nscored, err);
     }
+    WN_TRY(wn_scorers_score_all(scorers, query, s->texts, s->n, opt->length_policy, batch, s->pairs, err));
+    s->nscored = s->n;
     return WN_OK;
 }
 

@@ -24,6 +24,25 @@ bool wn_query_is_blank(wn_str query) {
     return true;
 }
 
+wn_status wn_scorers_take(const wn_scorers *given, wn_scorers *out, wn_error *err) {
+    wn_scorers s = {0};
+    if (given) memcpy(&s, given, given->size < sizeof s ? given->size : sizeof s);
+    if ((s.embedder && !s.embed) || (s.reranker && !s.score))
+        return wn_fail(err, WN_ERR_ARGUMENT, "a model of the scorers has no call to use it");
+    *out = s;
+    return WN_OK;
+}
+
+wn_status wn_scorers_score_all(const wn_scorers *s, wn_str query, const wn_str *passages, size_t n,
+                               wn_length_policy policy, size_t batch_size, wn_pair_score *out,
+                               wn_error *err) {
+    size_t done = 0;
+    WN_TRY(s->score(s->score_ctx, query, passages, n, policy, batch_size, 0, out, &done, err));
+    if (done < n)
+        return wn_fail(err, WN_ERR_INTERNAL, "the scorer did %zu of %zu passages without a deadline", done, n);
+    return WN_OK;
+}
+
 void wn_lists_release(wn_lists *lists) {
     wn_free(lists->dense);
     wn_free(lists->bm25);
@@ -32,17 +51,17 @@ void wn_lists_release(wn_lists *lists) {
 
 static wn_status embed(wn_searcher *searcher, wn_str query, wn_length_policy policy,
                        wn_lists *out, wn_error *err) {
-    wn_fit fit;
-    WN_TRY(wn_bi_encoder_embed(searcher->bi, &query, 1, WN_ROLE_QUERY,
-                               policy == WN_LENGTH_ERROR ? WN_LENGTH_ERROR : WN_LENGTH_TRUNCATE,
-                               searcher->query, &fit, err));
+    wn_fit fit = {0};
+    WN_TRY(searcher->scorers.embed(searcher->scorers.embed_ctx, &query, 1, WN_ROLE_QUERY,
+                                   policy == WN_LENGTH_ERROR ? WN_LENGTH_ERROR : WN_LENGTH_TRUNCATE,
+                                   searcher->query, &fit, err));
     out->query_dropped = fit.tokens_dropped;
     return WN_OK;
 }
 
 wn_status wn_lists_recall(wn_searcher *searcher, wn_str query, const wn_search_options *opt,
                           size_t cap, bool both, wn_lists *out, wn_error *err) {
-    bool dense = opt->first_stage != WN_FIRST_BM25 || (both && searcher->bi);
+    bool dense = opt->first_stage != WN_FIRST_BM25 || (both && searcher->scorers.embedder);
     bool bm25 = opt->first_stage != WN_FIRST_DENSE || both;
     wn_lists lists = {0};
     wn_status st = WN_OK;
@@ -52,7 +71,7 @@ wn_status wn_lists_recall(wn_searcher *searcher, wn_str query, const wn_search_o
         st = wn_fail_memory(err, cap * sizeof *lists.dense);
         goto fail;
     }
-    if (searcher->bi) WN_TRY_GOTO(embed(searcher, query, opt->length_policy, &lists, err));
+    if (searcher->scorers.embedder) WN_TRY_GOTO(embed(searcher, query, opt->length_policy, &lists, err));
     if (dense)
         WN_TRY_GOTO(wn_index_search_dense(searcher->index, searcher->query, cap, opt->filters,
                                           opt->nfilters, lists.dense, &lists.ndense, err));
@@ -79,7 +98,7 @@ size_t wn_lists_candidates(const wn_lists *lists, wn_first_stage stage, size_t k
 
 wn_status wn_candidates_cosine(wn_searcher *searcher, const wn_hit *hits, size_t n, float *cosines,
                                wn_error *err) {
-    if (!searcher->bi) {
+    if (!searcher->scorers.embedder) {
         for (size_t i = 0; i < n; i++) cosines[i] = NAN;
         return WN_OK;
     }

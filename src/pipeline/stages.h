@@ -8,8 +8,7 @@ enum { WN_MAX_CANDIDATES = 1 << 20, WN_RERANK_BATCH = 64, WN_DEADLINE_BATCH = 8 
 
 struct wn_searcher {
     wn_index *index;
-    wn_bi_encoder *bi;
-    wn_cross_encoder *cross;
+    wn_scorers scorers;
     float *query; /* [dim]: the embedding of the query being answered */
 };
 
@@ -20,6 +19,12 @@ typedef struct wn_lists {
     uint32_t query_dropped; /* tokens of the query that the bi-encoder did not read */
 } wn_lists;
 
+/* Checks and copies; fields that an older caller does not know are zero. */
+wn_status wn_scorers_take(const wn_scorers *given, wn_scorers *out, wn_error *err);
+/* The whole of n passages, without a deadline. */
+wn_status wn_scorers_score_all(const wn_scorers *scorers, wn_str query, const wn_str *passages, size_t n,
+                               wn_length_policy policy, size_t batch_size, wn_pair_score *out,
+                               wn_error *err);
 /* Milliseconds of the monotonic clock. */
 double wn_now_ms(void);
 bool wn_query_is_blank(wn_str query);

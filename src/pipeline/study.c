@@ -58,7 +58,10 @@ static wn_status add_candidates(study_work *w, size_t n, bool all_new, wn_study_
         if (!all_new && is_known(r, id)) continue;
         wn_passage *passage = NULL;
         WN_TRY(wn_grow(&r->candidates, cap, r->n + 1, sizeof *r->candidates, err));
-        WN_TRY(wn_index_passage(w->searcher->index, id, &passage, err));
+        wn_status st = wn_index_passage(w->searcher->index, id, &passage, err);
+        if (st == WN_ERR_NOT_FOUND)
+            return wn_fail(err, WN_ERR_BUSY, "the index changed while its queries were asked; ask again");
+        if (st != WN_OK) return st;
         w->passages[w->npassages++] = passage;
         char *source = wn_strdup(passage->source);
         if (!source) return wn_fail_memory(err, strlen(passage->source));
@@ -73,9 +76,8 @@ static wn_status score_added(study_work *w, wn_str query, wn_study_record *r, wn
     size_t n = w->npassages, first = r->n - n;
     for (size_t i = 0; i < n; i++)
         w->texts[i] = (wn_str){w->passages[i]->input, w->passages[i]->input_length};
-    WN_TRY(wn_cross_encoder_score_batch(w->searcher->cross, query, w->texts, n,
-                                        w->search.batch_size ? w->search.batch_size : WN_RERANK_BATCH,
-                                        w->search.length_policy, w->pairs, err));
+    WN_TRY(wn_scorers_score_all(&w->searcher->scorers, query, w->texts, n, w->search.length_policy,
+                                w->search.batch_size ? w->search.batch_size : WN_RERANK_BATCH, w->pairs, err));
     for (size_t i = 0; i < n; i++) {
         const wn_fit *fit = &w->pairs[i].fit;
         r->candidates[first + i].pair = w->pairs[i];
@@ -160,8 +162,8 @@ static wn_status take_depths(wn_study *study, const wn_study_options *opt, wn_er
 
 static wn_status take_names(wn_study *study, const wn_searcher *searcher, bool rerank, wn_error *err) {
     wn_model_info bi = {.name = "", .weights_hash = ""}, cross = bi;
-    if (searcher->bi) bi = wn_model_describe(wn_bi_encoder_model(searcher->bi));
-    if (rerank) cross = wn_model_describe(wn_cross_encoder_model(searcher->cross));
+    if (searcher->scorers.embedder) bi = wn_model_describe(searcher->scorers.embedder);
+    if (rerank) cross = wn_model_describe(searcher->scorers.reranker);
     const char *names[4] = {bi.name, bi.weights_hash, cross.name, cross.weights_hash};
     for (int i = 0; i < 4; i++) {
         study->names[i] = wn_strdup(names[i]);
@@ -229,10 +231,10 @@ static wn_status run_all(study_work *w, const wn_topics *topics, size_t total, w
 }
 
 static wn_status check_request(const wn_searcher *searcher, const wn_study_options *o, wn_error *err) {
-    if (o->first_stage != WN_FIRST_BM25 && !searcher->bi)
+    if (o->first_stage != WN_FIRST_BM25 && !searcher->scorers.embedder)
         return wn_fail(err, WN_ERR_ARGUMENT,
                        "a dense or hybrid first stage needs the index's bi-encoder; choose bm25");
-    if (o->rerank && !searcher->cross)
+    if (o->rerank && !searcher->scorers.reranker)
         return wn_fail(err, WN_ERR_ARGUMENT, "reranking needs a cross-encoder; none is loaded");
     return WN_OK;
 }
