@@ -74,6 +74,55 @@ WN_API wn_status wn_index_build(const char *path, const char *const *inputs, siz
                                 wn_bi_encoder *encoder, const wn_build_options *options,
                                 wn_build_stats *stats, wn_error *err);
 
+/* ---- Single documents --------------------------------------------------------- */
+
+/* A document that no file holds. Everything is copied; texts are UTF-8. */
+typedef struct wn_new_document {
+    const char *source;   /* its name: not empty, at most 4096 bytes, no control characters */
+    const char *title;    /* NULL or "": none (Markdown: its own). With a title of plain text, the models
+                           * read it in front of each passage, as of a corpus line */
+    wn_str text;          /* not blank, unless there is a title, which is then the text; may hold NULs */
+    const char *metadata; /* a JSON object for filters; NULL: {} */
+    bool markdown;        /* headings become heading paths, front matter goes to the metadata below what
+                           * is given */
+} wn_new_document;
+
+typedef struct wn_put_options {
+    size_t size;      /* sizeof(wn_put_options) */
+    int wait_ms;      /* for another writer to finish; default 0: WN_ERR_BUSY at once */
+} wn_put_options;
+WN_API wn_put_options wn_put_options_default(void);
+
+/* Adds documents, or replaces those whose source is one of theirs, all or none: when it returns WN_OK
+ * they are searchable and on the disk; otherwise, and after a kill, the index is as it was. The index must
+ * exist; its own way to split is used. scorers: `embed` of the model that made the index (MISMATCH
+ * otherwise); NULL or another's is no matter for an index without embeddings. Split by tokens, an index
+ * needs its tokenizer's model there. Passages that stay keep their embeddings.
+ * A later wn_index_build never removes such a document as missing; an input of that build that has the
+ * same source takes its place. WN_ERR_ARGUMENT names the document that is wrong. */
+WN_API wn_status wn_index_put(const char *path, const wn_new_document *documents, size_t n,
+                              const wn_scorers *scorers, const wn_put_options *options,
+                              wn_build_stats *stats, wn_error *err);
+/* Removes the documents of these sources (exactly; wherever they came from), all or none, as durably.
+ * known [n] may be NULL: whether there was such a document. None known is no error. */
+WN_API wn_status wn_index_remove(const char *path, const char *const *sources, size_t n,
+                                 const wn_put_options *options, bool *known, wn_build_stats *stats,
+                                 wn_error *err);
+
+/* Borrowed during the callback. */
+typedef struct wn_document_info {
+    int64_t id;           /* ascending in the order of first storing */
+    const char *source, *title, *metadata;
+    const char *corpus;   /* the corpus file of a line; "" otherwise */
+    uint64_t passages;
+    bool put;             /* stored by wn_index_put */
+} wn_document_info;
+/* Documents with an id above `after` (0: from the start), at most `limit`, by ascending id. source: only
+ * that one, or those that begin so when it ends in *; NULL: all. fn returning false stops. */
+WN_API wn_status wn_index_documents(wn_index *index, const char *source, int64_t after, size_t limit,
+                                    bool (*fn)(void *ctx, const wn_document_info *document), void *ctx,
+                                    wn_error *err);
+
 /* ---- First stage ---------------------------------------------------------- */
 
 typedef struct wn_hit {

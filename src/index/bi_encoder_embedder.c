@@ -13,23 +13,48 @@ static wn_status embed(void *ctx, const wn_str *texts, size_t n, float *out, wn_
     return wn_bi_encoder_embed(ctx, texts, n, WN_ROLE_DOCUMENT, WN_LENGTH_TRUNCATE, out, fits, err);
 }
 
-wn_embedder wn_embedder_of_bi_encoder(wn_bi_encoder *encoder) {
-    wn_model_info info = wn_model_describe(wn_bi_encoder_model(encoder));
-    return (wn_embedder){.ctx = encoder, .dim = wn_bi_encoder_dim(encoder), .name = info.name,
+static wn_embedder describe(const wn_model *model) {
+    wn_model_info info = wn_model_describe(model);
+    return (wn_embedder){.dim = info.hidden, .name = info.name,
                          .hash = info.weights_hash, .path = info.path,
                          .query_prompt = info.query_prompt, .document_prompt = info.document_prompt,
                          .pooling = info.pooling, .normalize = info.normalize,
-                         .max_length = info.max_length, .embed = embed};
+                         .max_length = info.max_length};
+}
+
+wn_embedder wn_embedder_of_bi_encoder(wn_bi_encoder *encoder) {
+    wn_embedder embedder = describe(wn_bi_encoder_model(encoder));
+    embedder.ctx = encoder;
+    embedder.embed = embed;
+    return embedder;
+}
+
+static wn_status embed_by_call(void *ctx, const wn_str *texts, size_t n, float *out, wn_fit *fits,
+                               wn_error *err) {
+    const wn_scorers *scorers = ctx;
+    return scorers->embed(scorers->embed_ctx, texts, n, WN_ROLE_DOCUMENT, WN_LENGTH_TRUNCATE, out, fits, err);
+}
+
+wn_embedder wn_embedder_of_scorers(const wn_scorers *scorers) {
+    wn_embedder embedder = describe(scorers->embedder);
+    embedder.ctx = (void *)(uintptr_t)scorers;
+    embedder.embed = embed_by_call;
+    return embedder;
+}
+
+wn_status wn_embedder_check(const char *path, const wn_identity *stored, const wn_embedder *e,
+                            wn_error *err) {
+    /* Borrowed strings: this identity is only compared. */
+    wn_identity wanted = {
+        .model_name = (char *)(uintptr_t)e->name, .model_hash = (char *)(uintptr_t)e->hash,
+        .document_prompt = (char *)(uintptr_t)e->document_prompt,
+        .dim = (int64_t)e->dim, .model_max_length = (int64_t)e->max_length,
+        .pooling = e->pooling, .normalize = e->normalize};
+    return wn_identity_check_model(path, stored, &wanted, err);
 }
 
 wn_status wn_index_check_model(wn_index *index, const wn_model *model, wn_error *err) {
     if (!model) return wn_fail(err, WN_ERR_ARGUMENT, "no model is given");
-    wn_model_info info = wn_model_describe(model);
-    /* Borrowed strings: this identity is only compared. */
-    wn_identity wanted = {
-        .model_name = (char *)(uintptr_t)info.name, .model_hash = (char *)(uintptr_t)info.weights_hash,
-        .document_prompt = (char *)(uintptr_t)info.document_prompt,
-        .dim = (int64_t)info.hidden, .model_max_length = (int64_t)info.max_length,
-        .pooling = info.pooling, .normalize = info.normalize};
-    return wn_identity_check_model(index->database.path, &index->identity, &wanted, err);
+    wn_embedder embedder = describe(model);
+    return wn_embedder_check(index->database.path, &index->identity, &embedder, err);
 }

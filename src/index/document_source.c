@@ -204,7 +204,7 @@ static void hash_part(wn_hasher *hasher, const char *data, size_t len) {
     wn_hasher_update(hasher, data, len);
 }
 
-static wn_status document_hash(wn_document *document, wn_error *err) {
+wn_status wn_document_hash(wn_document *document, wn_error *err) {
     wn_hasher *hasher = wn_hasher_create();
     if (!hasher) return wn_fail_memory(err, 576);
     hash_number(hasher, (uint64_t)document->kind);
@@ -235,7 +235,7 @@ static wn_status file_document(wn_document_source *source, const char *path, wn_
     if (wn_is_blank(text.data + document->body_begin, text.len - document->body_begin))
         return wn_fail(err, WN_ERR_FORMAT, "%s: skipped, it is empty", name);
     WN_TRY(file_metadata(source, path, err));
-    return document_hash(document, err);
+    return wn_document_hash(document, err);
 }
 
 static wn_status corpus_document(wn_document_source *source, const wn_beir_document *line, wn_error *err) {
@@ -243,7 +243,7 @@ static wn_status corpus_document(wn_document_source *source, const wn_beir_docum
                                      .origin = source->files.entries[source->at].path,
                                      .title = line->title, .text = line->text};
     WN_TRY(metadata_write(source, line->metadata, err));
-    return document_hash(&source->document, err);
+    return wn_document_hash(&source->document, err);
 }
 
 /* ---- The iterator ----------------------------------------------------------------------------- */

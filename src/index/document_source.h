@@ -90,4 +90,7 @@ wn_document_position wn_document_source_position(const wn_document_source *sourc
 wn_status wn_document_heading_path(const wn_document *document, size_t offset, wn_buf *out,
                                    wn_error *err);
 
+/* From the other members. */
+wn_status wn_document_hash(wn_document *document, wn_error *err);
+
 #endif

@@ -23,5 +23,11 @@ typedef struct wn_embedder {
 
 /* Borrows the encoder and its model's strings. */
 wn_embedder wn_embedder_of_bi_encoder(wn_bi_encoder *encoder);
+/* Of scorers that have an embedder; borrows them. */
+wn_embedder wn_embedder_of_scorers(const wn_scorers *scorers);
+/* Whether an index of this identity may hold its embeddings: as wn_index_check_model. */
+struct wn_identity;
+wn_status wn_embedder_check(const char *path, const struct wn_identity *stored, const wn_embedder *embedder,
+                            wn_error *err);
 
 #endif

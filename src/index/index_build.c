@@ -47,7 +47,13 @@ wn_status wn_builder_progress(wn_builder *b, const char *stage, uint64_t done, u
                    b->database.path);
 }
 
+wn_status wn_builder_finish(wn_builder *b, wn_error *err) {
+    if (b->vectors) WN_TRY(wn_vector_writer_flush(b->vectors, err));
+    return wn_database_commit(&b->database, err);
+}
+
 wn_status wn_builder_commit(wn_builder *b, wn_error *err) {
+    if (b->atomic) return WN_OK;
     if (b->vectors) WN_TRY(wn_vector_writer_flush(b->vectors, err));
     WN_TRY(wn_database_commit(&b->database, err));
     b->committed = b->committed || b->stats.documents_added || b->stats.documents_changed;
@@ -140,6 +146,7 @@ static bool is_below(const char *source, const char *folder) {
 }
 
 static bool is_covered(const wn_build_input *input, const char *source, const char *origin) {
+    if (strcmp(origin, WN_ORIGIN_PUT) == 0) return false;
     for (size_t i = 0; i < input->ncovered; i++) {
         const char *path = input->covered[i];
         if (*origin ? strcmp(origin, path) == 0 : is_below(source, path)) return true;
@@ -204,8 +211,7 @@ static wn_status remove_vanished(wn_builder *b, const wn_build_input *input, con
 
 /* ---- Opening ---------------------------------------------------------------- */
 
-/* A vocabulary's hash: passages counted in other tokens are other passages. */
-static wn_status hash_vocabulary(const wn_tokenizer *tokenizer, char **out, wn_error *err) {
+wn_status wn_vocabulary_hash(const wn_tokenizer *tokenizer, char **out, wn_error *err) {
     wn_hasher *hasher = wn_hasher_create();
     if (!hasher) return wn_fail_memory(err, 0);
     for (size_t i = 0; i < wn_tokenizer_vocab_size(tokenizer); i++) {
@@ -247,7 +253,7 @@ static wn_status wanted_identity(const wn_embedder *embedder, const wn_build_opt
     WN_TRY(copy_string(e->path, &out->model_path, err));
     WN_TRY(copy_string(e->query_prompt, &out->query_prompt, err));
     WN_TRY(copy_string(e->document_prompt, &out->document_prompt, err));
-    if (split->unit == WN_UNIT_TOKENS) return hash_vocabulary(split->tokenizer, &out->split_tokenizer, err);
+    if (split->unit == WN_UNIT_TOKENS) return wn_vocabulary_hash(split->tokenizer, &out->split_tokenizer, err);
     return copy_string("", &out->split_tokenizer, err);
 }
 
@@ -263,6 +269,15 @@ static wn_status settle_identity(wn_builder *b, const wn_identity *wanted, wn_er
     return wn_identity_load(&b->database, &b->identity, err);
 }
 
+static wn_status open_vectors(wn_builder *b, wn_error *err) {
+    b->committed_at = wn_builder_now();
+    if (!b->identity.dim) return WN_OK;
+    size_t dim = (size_t)b->identity.dim;
+    b->vector = wn_malloc(dim * sizeof *b->vector);
+    if (!b->vector) return wn_fail_memory(err, dim * sizeof *b->vector);
+    return wn_vector_writer_create(&b->database, dim, &b->vectors, err);
+}
+
 /* *created: the file is ours from here on, made of nothing. */
 static wn_status open_for_building(wn_builder *b, const char *path, const wn_identity *wanted,
                                    bool *created, wn_error *err) {
@@ -274,15 +289,25 @@ static wn_status open_for_building(wn_builder *b, const char *path, const wn_ide
     WN_TRY(wn_database_begin(&b->database, 0, err));
     WN_TRY(wn_schema_check(&b->database, err));
     WN_TRY(settle_identity(b, wanted, err));
-    b->committed_at = wn_builder_now();
-    if (!b->identity.dim) return WN_OK;
-    size_t dim = (size_t)b->identity.dim;
-    b->vector = wn_malloc(dim * sizeof *b->vector);
-    if (!b->vector) return wn_fail_memory(err, dim * sizeof *b->vector);
-    return wn_vector_writer_create(&b->database, dim, &b->vectors, err);
+    return open_vectors(b, err);
 }
 
-static void builder_release(wn_builder *b) {
+wn_status wn_builder_open(wn_builder *b, const char *path, int wait_ms, wn_error *err) {
+    WN_TRY(wn_database_open(path, WN_DATABASE_WRITE, &b->database, err));
+    /* FULL syncs the file; EXTRA the folder too, without which a power cut may bring the journal back
+     * and undo what was answered for. */
+    WN_TRY(wn_database_exec(&b->database, "PRAGMA synchronous=EXTRA", err));
+    WN_TRY(wn_database_begin(&b->database, wait_ms, err));
+    WN_TRY(wn_schema_check(&b->database, err));
+    WN_TRY(wn_identity_load(&b->database, &b->identity, err));
+    b->options.split.unit = (wn_split_unit)b->identity.split_unit;
+    b->options.split.chunk_size = (size_t)b->identity.chunk_size;
+    b->options.split.chunk_overlap = (size_t)b->identity.chunk_overlap;
+    b->options.stemming = b->identity.stemming != 0;
+    return open_vectors(b, err);
+}
+
+void wn_builder_release(wn_builder *b) {
     sqlite3_stmt *statements[] = {b->find_document, b->insert_document, b->update_document,
                                   b->delete_document, b->old_chunks, b->insert_chunk, b->move_chunk,
                                   b->delete_chunk, b->set_block, b->pending, b->find_hash};
@@ -314,7 +339,7 @@ static wn_status build(wn_builder *b, const wn_build_input *input, wn_error *err
         return st;
     }
     WN_TRY(wn_builder_commit(b, err));
-    if (b->embedder) WN_TRY(wn_builder_embed(b, err));
+    if (b->embedder) WN_TRY(wn_builder_embed(b, 0, err));
     return WN_OK;
 }
 
@@ -333,7 +358,7 @@ wn_status wn_index_build_from(const char *path, const wn_build_input *input, con
     if (stats) *stats = b.stats;
     if (stats) stats->seconds = wn_builder_now() - begin;
 fail:
-    builder_release(&b);
+    wn_builder_release(&b);
     wn_identity_release(&wanted);
     /* A build that failed before it stored anything leaves no file that wasn't there. */
     if (st != WN_OK && st != WN_ERR_BUSY && !existed && created && !b.committed) unlink(path);

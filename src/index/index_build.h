@@ -48,6 +48,7 @@ typedef struct wn_builder {
     const wn_embedder *embedder;  /* NULL: BM25 only */
     wn_vector_writer *vectors;    /* NULL: BM25 only */
     wn_full_text_writer full_text;
+    bool atomic;                  /* one transaction for all: wn_builder_commit waits for its end */
     bool half_document;           /* the transaction holds part of a document: it can't be committed */
     bool committed;               /* something beyond the empty tables */
     double committed_at, reported_at;
@@ -59,6 +60,25 @@ typedef struct wn_builder {
     size_t old_count, old_capacity;
     float *vector; /* [dim]; NULL: BM25 only */
 } wn_builder;
+
+/* The documents that wn_index_put stored: a build takes them for missing under no input, and puts a file
+ * or line of the same source in their place. No path that can be given is this one. */
+#define WN_ORIGIN_PUT "\x01put"
+
+/* The existing index, in a write transaction, with its own identity and way to split. Release
+ * whatever happened. */
+wn_status wn_builder_open(wn_builder *builder, const char *path, int wait_ms, wn_error *err);
+/* Ends an atomic builder's transaction, on the disk. */
+wn_status wn_builder_finish(wn_builder *builder, wn_error *err);
+/* Rolls back what was not committed. */
+void wn_builder_release(wn_builder *builder);
+/* A vocabulary's hash as hex: passages counted in other tokens are other passages. */
+wn_status wn_vocabulary_hash(const wn_tokenizer *tokenizer, char **out, wn_error *err);
+
+/* wn_index_put with any embedder; tokenizer: for an index that is split by tokens. */
+wn_status wn_index_put_from(const char *path, const wn_new_document *documents, size_t n,
+                            const wn_embedder *embedder, const wn_tokenizer *tokenizer,
+                            const wn_put_options *options, wn_build_stats *stats, wn_error *err);
 
 /* Commits and goes on in a new transaction. */
 wn_status wn_builder_commit(wn_builder *builder, wn_error *err);
@@ -78,6 +98,7 @@ wn_status wn_builder_remove(wn_builder *builder, int64_t id, wn_error *err);
 wn_status wn_builder_find_embedding(wn_builder *builder, const wn_hash *hash, float *out, bool *found,
                                     wn_error *err);
 wn_status wn_builder_put_embedding(wn_builder *builder, int64_t id, const float *vector, wn_error *err);
-wn_status wn_builder_embed(wn_builder *builder, wn_error *err);
+/* Passages without an embedding and an id above `after`. */
+wn_status wn_builder_embed(wn_builder *builder, int64_t after, wn_error *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "index/index_build.h"
 #include "index/passage.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,9 +227,11 @@ static wn_status run_window(wn_builder *b, window *w, uint64_t done, uint64_t to
     return st != WN_OK ? st : stored;
 }
 
-wn_status wn_builder_embed(wn_builder *b, wn_error *err) {
-    int64_t pending, last = 0;
-    WN_TRY(wn_database_int(&b->database, "SELECT count(*) FROM chunks WHERE block IS NULL", &pending, err));
+wn_status wn_builder_embed(wn_builder *b, int64_t after, wn_error *err) {
+    int64_t pending, last = after;
+    char sql[96];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM chunks WHERE block IS NULL AND id > %lld", (long long)after);
+    WN_TRY(wn_database_int(&b->database, sql, &pending, err));
     if (!pending) return WN_OK;
     uint64_t done = 0, total = (uint64_t)pending;
     window w = {0};

@@ -11,7 +11,7 @@
  *   documents  one row a document
  *       id        INTEGER PRIMARY KEY
  *       source    TEXT     the path as given, "-", or a corpus's _id
- *       origin    TEXT     the corpus file that a line comes from; "" for files
+ *       origin    TEXT     the corpus file that a line comes from; WN_ORIGIN_PUT; "" for files
  *       kind      INTEGER  wn_document_kind
  *       title     TEXT
  *       metadata  TEXT     a JSON object

@@ -23,7 +23,8 @@ static wn_status bind_text(sqlite3_stmt *statement, int parameter, wn_str text, 
 wn_status wn_builder_find(wn_builder *b, const wn_document *document, int64_t *id, bool *unchanged,
                           wn_error *err) {
     WN_TRY(wn_database_prepare(&b->database,
-                               "SELECT id, hash FROM documents WHERE source = ? AND origin = ?",
+                               "SELECT id, hash, origin = ?2 FROM documents WHERE source = ?1 AND "
+                               "(origin = ?2 OR origin = '" WN_ORIGIN_PUT "') ORDER BY origin = ?2 DESC LIMIT 1",
                                &b->find_document, err));
     WN_TRY(bind_text(b->find_document, 1, str_of(document->source), err));
     WN_TRY(bind_text(b->find_document, 2, str_of(document->origin ? document->origin : ""), err));
@@ -37,7 +38,8 @@ wn_status wn_builder_find(wn_builder *b, const wn_document *document, int64_t *i
         st = wn_database_blob(&b->database, b->find_document, 1, sizeof document->hash.bytes, &hash, err);
         if (st == WN_OK) {
             *id = sqlite3_column_int64(b->find_document, 0);
-            *unchanged = memcmp(hash, document->hash.bytes, sizeof document->hash.bytes) == 0;
+            *unchanged = sqlite3_column_int(b->find_document, 2) &&
+                         memcmp(hash, document->hash.bytes, sizeof document->hash.bytes) == 0;
         }
     }
     sqlite3_reset(b->find_document);
@@ -105,6 +107,8 @@ static wn_old_chunk *take_old_chunk(wn_builder *b, const wn_hash *hash, size_t c
     if (at >= b->old_count || !wn_hash_equal(&b->old[at].hash, hash)) return NULL;
     /* Equal inputs with another boundary between title and content are other passages. */
     if (b->old[at].content_len != content_len) return NULL;
+    /* Left so by a killed build. An atomic write embeds what it made: by a new id it knows it. */
+    if (b->atomic && b->vectors && !b->old[at].block) return NULL;
     b->old[low].taken++;
     b->old[at].used = true;
     return &b->old[at];
