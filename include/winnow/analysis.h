@@ -36,6 +36,7 @@ typedef struct wn_study_options {
     const wn_filter *filters;
     size_t nfilters;
     size_t batch_size;      /* as in wn_search_options */
+    float blend;            /* the same; default 0 */
     const wn_qrels *judged; /* only topics that these judge; NULL: all */
     size_t max_queries;     /* the first so many of them; 0: all */
     wn_progress_fn progress; /* stage "queries" */
@@ -56,6 +57,7 @@ typedef struct wn_study_info {
     const size_t *depths;  /* ascending */
     wn_first_stage first_stage;
     bool reranked;
+    float blend;           /* as asked */
     uint64_t pairs;        /* that the cross-encoder scored: each candidate once */
     uint64_t truncated;    /* of them, cut to its length */
     double seconds;        /* the whole study */

@@ -35,6 +35,9 @@ typedef struct wn_search_options {
     bool skip_when_sure;     /* default false: rerank every query. True: only those whose first stage's
                               * confidence is below skip_threshold; asks BM25 and, where the index
                               * has embeddings, the bi-encoder, whatever the first stage is */
+    float blend;             /* default 0: final order by the logit alone. Else by logit + blend * cosine of
+                              * the bi-encoder; without one, or where a reranked candidate has no
+                              * embedding, by the logit alone. See wn_model_blend */
     float skip_threshold;    /* from wn_advise; default NaN, which skip_when_sure refuses */
 } wn_search_options;
 WN_API wn_search_options wn_search_options_default(void);
@@ -60,6 +63,7 @@ typedef struct wn_result {
     uint32_t bi_encoder_rank;   /* among the candidates, by bi_encoder_score */
     float bm25_score;           /* NaN unless BM25 was asked */
     float rerank_score, rerank_logit;
+    float final_score;          /* what the final order is by: logit, or blended; NaN when not reranked */
     int32_t rank_change;        /* first_stage_rank - final_rank: positive moved up */
     wn_fit fit;                 /* of the reranked pair; windows are bytes of passage->input */
 } wn_result;
@@ -79,6 +83,7 @@ typedef struct wn_answer_info {
     wn_first_stage first_stage;
     bool out_of_time;        /* the deadline left candidates unread: reranked < candidates */
     bool skipped;            /* the first stage was sure enough, nothing was reranked */
+    float blend;             /* the weight that was used: 0 when the logit alone decided */
     float confidence;        /* of the first stage, in [0, 1]; NaN unless skip_when_sure */
 } wn_answer_info;
 WN_API wn_answer_info wn_answer_describe(const wn_answer *answer);

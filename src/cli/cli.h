@@ -124,7 +124,12 @@ typedef struct cli_searching {
     wn_cross_encoder *cross;
     wn_searcher *searcher;
     int threads, precision; /* precision: a wn_precision, set before cli_searching_open */
+    float blend;            /* wn_search_options.blend, once there is a reranker */
+    bool blend_given;       /* by the user; else what the reranker recommends */
 } cli_searching;
+#define BLEND_OPTION(s) \
+    {"blend", 0, OPT_FLOAT, &(s).blend, "W", "order by logit + W * cosine; 0: logit alone (what the reranker recommends)", \
+     .seen = &(s).blend_given}
 /* Index, its bi-encoder and a searcher without reranking. embedder NULL: the one that made the
  * index. An index without embeddings turns *first_stage to BM25, and says so. Close whatever
  * happened. */

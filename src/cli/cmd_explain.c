@@ -77,18 +77,17 @@ static int tell(const char *query, const wn_explanation_info *e, int format) {
     return cli_report_print(report, (report_format)format);
 }
 
-static int explain(const cli_list *operands, const char *doc, const char *embedder, const char *reranker,
-                   int threads, wn_search_options *options, int format) {
+static int explain(cli_searching *searching, const cli_list *operands, const char *doc, const char *embedder,
+                   const char *reranker, int threads, wn_search_options *options, int format) {
     wn_error err;
-    cli_searching searching = {0};
     wn_explanation *explanation = NULL;
     const char *query = operands->items[1];
     bool is_rank = strspn(doc, "0123456789") == strlen(doc);
-    wn_status st = cli_searching_open(&searching, operands->items[0], embedder, threads,
-                                      &options->first_stage, &err);
-    if (st == WN_OK) st = cli_searching_rerank(&searching, reranker, &err);
+    wn_status st = cli_searching_open(searching, operands->items[0], embedder, threads, &options->first_stage, &err);
+    if (st == WN_OK) st = cli_searching_rerank(searching, reranker, &err);
+    options->blend = searching->blend;
     if (st == WN_OK)
-        st = wn_explain(searching.searcher, (wn_str){query, strlen(query)}, options,
+        st = wn_explain(searching->searcher, (wn_str){query, strlen(query)}, options,
                         is_rank ? (size_t)strtoull(doc, NULL, 10) : 0, doc, &explanation, &err);
     int code = EXIT_FAILED;
     if (st != WN_OK) {
@@ -98,7 +97,7 @@ static int explain(const cli_list *operands, const char *doc, const char *embedd
         code = tell(query, &info, format);
     }
     wn_explanation_free(explanation);
-    cli_searching_close(&searching);
+    cli_searching_close(searching);
     return code;
 }
 
@@ -107,6 +106,7 @@ int cmd_explain(int argc, char **argv) {
     int threads = 0, policy = 0, first_stage = 0, format = 0;
     cli_list operands = {0}, where = {0};
     wn_filter *filters = NULL;
+    cli_searching searching = {0};
     wn_search_options o = wn_search_options_default();
     const cli_option options[] = {
         {"doc", 'd', OPT_STRING, &doc, "N", "final rank N, or a document (its passage 3: lora.md#3)"},
@@ -119,6 +119,7 @@ int cmd_explain(int argc, char **argv) {
         {"format", 'f', OPT_CHOICE, &format, NULL, "how to print", .choices = REPORT_FORMATS},
         {"embedder", 'e', OPT_STRING, &embedder, "M", "bi-encoder (default: the index's)"},
         {"reranker", 'r', OPT_STRING, &reranker, "M", "cross-encoder: directory or cache name"},
+        BLEND_OPTION(searching),
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
     };
     const cli_command command = {
@@ -136,7 +137,7 @@ int cmd_explain(int argc, char **argv) {
         o.nfilters = where.count;
         o.length_policy = (wn_length_policy)policy;
         o.first_stage = (wn_first_stage)first_stage;
-        code = explain(&operands, doc, embedder, reranker, threads, &o, format);
+        code = explain(&searching, &operands, doc, embedder, reranker, threads, &o, format);
     }
     cli_filters_free(filters, where.count);
     cli_list_release(&where);

@@ -46,6 +46,7 @@ static json_t *result_json(const wn_result *r) {
     json_object_set_new(o, "final_rank", rank_json(r->final_rank));
     json_object_set_new(o, "rerank_score", cli_json_real(r->rerank_score));
     json_object_set_new(o, "rerank_logit", cli_json_real(r->rerank_logit));
+    json_object_set_new(o, "final_score", cli_json_real(r->final_score));
     json_object_set_new(o, "bi_encoder_score", cli_json_real(r->bi_encoder_score));
     json_object_set_new(o, "bi_encoder_rank", rank_json(r->bi_encoder_rank));
     json_object_set_new(o, "first_stage_score", cli_json_real(r->first_stage_score));
@@ -75,12 +76,12 @@ static void print_json(const search_job *job, const char *query, const wn_answer
         json_array_append_new(results, result_json(wn_answer_result(answer, i)));
     cli_print_json(
         stdout,
-        json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o}", "query", query,
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o}", "query", query,
                   "first_stage", FIRST_STAGES[info.first_stage], "embedder",
                   job->searching.bi_model ? json_string(wn_model_describe(job->searching.bi_model).name) : json_null(),
                   "reranker",
                   info.reranked ? json_string(wn_model_describe(job->searching.cross_model).name) : json_null(),
-                  "precision", precision_json(job), "candidates", (json_int_t)info.candidates, "reranked",
+                  "precision", precision_json(job), "blend", cli_json_real(info.blend), "candidates", (json_int_t)info.candidates, "reranked",
                   (json_int_t)info.reranked,
                   "truncated", (json_int_t)info.truncated, "out_of_time", info.out_of_time, "skipped",
                   info.skipped, "confidence", cli_json_real(info.confidence), "query_tokens_dropped",
@@ -149,6 +150,7 @@ static void print_table(const search_job *job, const char *query, const wn_answe
     if (info.reranked)
         printf("; stage 2 (%s%s): %zu reranked in %.1f ms", wn_model_describe(job->searching.cross_model).name,
                precision_text(job->searching.cross_model), info.reranked, info.stage2_time_ms);
+    if (info.blend > 0) printf("; ordered by logit + %.4g * cosine", info.blend);
     if (info.out_of_time)
         printf("; the deadline left %zu unread, in first-stage order below",
                info.candidates - info.reranked);
@@ -202,6 +204,7 @@ static int search_all(search_job *job, const cli_list *operands, const char *emb
                                       &job->options.first_stage, &err);
     if (st == WN_OK) st = take_threshold(job, &err);
     if (st == WN_OK && job->options.rerank) st = cli_searching_rerank(&job->searching, reranker, &err);
+    job->options.blend = job->searching.blend;
     if (st != WN_OK) return cli_fail(&err);
     if (operands->count == 2)
         return search_one(job, operands->items[1], strlen(operands->items[1]));
@@ -238,6 +241,7 @@ int cmd_search(int argc, char **argv) {
         {"reranker", 'r', OPT_STRING, &reranker, "M", "cross-encoder: directory or cache name"},
         {"precision", 0, OPT_CHOICE, &job.searching.precision, NULL, "of the products; auto: the fastest that is safe",
          .choices = PRECISIONS},
+        BLEND_OPTION(job.searching),
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
     };
     const cli_command command = {

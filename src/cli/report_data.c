@@ -162,6 +162,7 @@ static void put_study_settings(json_t *settings, const wn_study_info *info) {
     page_set(settings, "embedder_hash", string(info->embedder_hash));
     page_set(settings, "reranker", string(info->reranker));
     page_set(settings, "reranker_hash", string(info->reranker_hash));
+    page_set(settings, "blend", page_real((double)info->blend, 4));
     page_set(settings, "pairs", json_integer((json_int_t)info->pairs));
     page_set(settings, "truncated", json_integer((json_int_t)info->truncated));
     page_set(settings, "seconds", page_real(info->seconds, 1));

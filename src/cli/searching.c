@@ -50,6 +50,7 @@ static void drop_reranker(cli_searching *s) {
 wn_status cli_searching_rerank(cli_searching *s, const char *reranker, wn_error *err) {
     drop_reranker(s);
     wn_status st = cli_model_open(reranker, DEFAULT_RERANKERS, 0, s->precision, &s->cross_model, err);
+    if (st == WN_OK && !s->blend_given) s->blend = wn_model_blend(s->cross_model, s->bi_model);
     if (st == WN_OK) st = wn_cross_encoder_create(s->cross_model, s->threads, &s->cross, err);
     if (st == WN_OK) st = wn_searcher_create(s->index, s->bi, s->cross, &s->searcher, err);
     return st;

@@ -2,6 +2,7 @@
 #include "studying.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ int cli_studying_run(cli_studying *s, const char *reranker, wn_first_stage stage
     options.judged = s->qrels;
     options.max_queries = s->max_queries;
     if (rerank && cli_searching_rerank(&s->searching, reranker, &err) != WN_OK) return cli_fail(&err);
+    options.blend = rerank ? s->searching.blend : 0;
     cli_progress_start(&progress, s->quiet);
     options.progress = cli_progress_update;
     options.progress_ctx = &progress;
@@ -85,6 +87,7 @@ void cli_put_settings(cli_report *report, const cli_studying *s, const wn_study 
     cli_put_text(report, "embedder_hash", NULL, *info.embedder ? info.embedder_hash : NULL);
     cli_put_text(report, "reranker", "reranker", info.reranked ? info.reranker : NULL);
     cli_put_text(report, "reranker_hash", NULL, info.reranked ? info.reranker_hash : NULL);
+    cli_put_real(report, "blend", "weight of the cosine beside the logit", info.reranked ? (double)info.blend : NAN, 4);
     cli_put_text(report, "version", NULL, wn_version());
     cli_put_int(report, "pairs", "pairs scored", (long long)info.pairs);
     cli_put_int(report, "truncated", "pairs cut to the model's length", (long long)info.truncated);

@@ -27,6 +27,7 @@ typedef struct cli_studying {
     {"max-queries", 0, OPT_SIZE, &(s).max_queries, "N", "ask only the first N queries", 1},         \
     {"embedder", 'e', OPT_STRING, &(s).embedder, "M", "bi-encoder (default: the index's)"},       \
     {"threads", 't', OPT_INT, &(s).threads, "N", "worker threads (default: one a processor)", 0}, \
+    BLEND_OPTION((s).searching),                                                                  \
     {"quiet", 0, OPT_FLAG, &(s).quiet, NULL, "no progress, no remarks"}
 
 /* Topics, filters, index and bi-encoder; -1 to go on, else the exit code. Close whatever happened. */

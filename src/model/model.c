@@ -83,6 +83,7 @@ wn_status wn_model_open(const char *dir, const wn_model_options *options, wn_mod
                      model->path, wn_tokenizer_vocab_size(model->tokenizer), model->config.vocab);
         goto fail;
     }
+    WN_TRY_GOTO(wn_blends_read(model->path, &model->blends, err));
     WN_TRY_GOTO(check_lower_case(model, err));
     WN_TRY_GOTO(choose_max_length(model, opt.max_length, err));
     WN_TRY_GOTO(wn_weights_open(model->path, &model->weights, err));
@@ -103,12 +104,20 @@ void wn_model_close(wn_model *model) {
     wn_weights_close(model->weights);
     wn_tokenizer_close(model->tokenizer);
     wn_model_config_release(&model->config);
+    wn_blends_release(&model->blends);
     wn_free(model->name);
     wn_free(model->path);
     wn_free(model);
 }
 
 const wn_tokenizer *wn_model_tokenizer(const wn_model *model) { return model->tokenizer; }
+
+float wn_model_blend(const wn_model *reranker, const wn_model *embedder) {
+    for (size_t i = 0; reranker && embedder && i < reranker->blends.count; i++)
+        if (strcmp(reranker->blends.items[i].embedder, embedder->name) == 0)
+            return reranker->blends.items[i].weight;
+    return 0;
+}
 
 wn_model_info wn_model_describe(const wn_model *model) {
     const wn_model_config *c = &model->config;

@@ -3,6 +3,7 @@
 #define WN_MODEL_MODEL_H
 #include "model/config.h"
 #include "model/encoder.h"
+#include "model/model_blend.h"
 #include "model/weights.h"
 #include <winnow/model.h>
 
@@ -14,6 +15,7 @@ struct wn_model {
     wn_tokenizer *tokenizer;
     size_t max_length;       /* tokens read, special tokens included */
     char hash[33];
+    wn_blends blends;        /* what a reranker recommends */
 };
 
 /* bi_encoder.c: of two embeddings, whatever their lengths. */

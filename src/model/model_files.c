@@ -33,7 +33,8 @@ static bool is_module_config(const char *name) {
 wn_model_file wn_model_file_kind(const char *name) {
     static const char *const descriptions[] = {
         "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-        "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"};
+        "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json",
+        "winnow.json"};
     for (size_t i = 0; i < sizeof descriptions / sizeof *descriptions; i++)
         if (strcmp(name, descriptions[i]) == 0) return WN_FILE_DESCRIPTION;
     if (is_module_config(name)) return WN_FILE_DESCRIPTION;

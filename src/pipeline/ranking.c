@@ -22,6 +22,13 @@ void wn_rank_by_score(const float *scores, size_t n, wn_keyed *scratch, uint32_t
     for (size_t i = 0; i < n; i++) order[i] = scratch[i].position;
 }
 
+float wn_final_keys(const float *logits, const float *cosines, size_t n, float blend, float *keys) {
+    for (size_t i = 0; i < n && blend != 0; i++)
+        if (isnan(cosines[i])) blend = 0;
+    for (size_t i = 0; i < n; i++) keys[i] = blend != 0 ? logits[i] + blend * cosines[i] : logits[i];
+    return blend;
+}
+
 static int by_fused_score(const void *pa, const void *pb) {
     const wn_hit *a = pa, *b = pb;
     if (a->score != b->score) return a->score > b->score ? -1 : 1;

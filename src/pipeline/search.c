@@ -3,7 +3,8 @@
  * Stage 1 recalls first_stage_k candidates (dense, BM25, or both fused). Stage 2 scores each
  * with the cross-encoder and sorts. The final order is by logit, not by score: sigmoids saturate
  * to 1.0 and would make ties of different logits. Equal logits keep first-stage order, so an
- * answer is a function of index, models and query alone.
+ * answer is a function of index, models and query alone. With a blend weight it is by
+ * logit + weight * cosine: a small cross-encoder and a bi-encoder err in different ways.
  *
  * bi_encoder_score is filled for every candidate whatever the first stage was, because the
  * user's question is "what did reranking change against the embeddings"; it costs one dot
@@ -104,6 +105,8 @@ static wn_status check_request(const wn_searcher *searcher, wn_str query,
         return wn_fail(err, WN_ERR_ARGUMENT, "the deadline must be at least 0 ms");
     if (opt->skip_when_sure && isnan(opt->skip_threshold))
         return wn_fail(err, WN_ERR_ARGUMENT, "the skip rule needs a threshold; `winnow advise` finds one");
+    if (!isfinite(opt->blend) || opt->blend < 0)
+        return wn_fail(err, WN_ERR_ARGUMENT, "the blend weight must be a number of at least 0");
     if (opt->rerank && !searcher->scorers.reranker)
         return wn_fail(err, WN_ERR_ARGUMENT, "reranking needs a cross-encoder; none is loaded");
     return WN_OK;
@@ -199,9 +202,10 @@ static wn_status rerank(wn_searcher *searcher, wn_str query, const wn_search_opt
     WN_TRY(score(searcher, query, opt, deadline, s, err));
     for (size_t i = 0; i < s->n; i++) {
         const wn_fit *fit = &s->pairs[i].fit;
-        s->keys[i] = i < s->nscored ? s->pairs[i].logit : NAN; /* last, in first-stage order */
+        s->keys[i] = i < s->nscored ? s->pairs[i].logit : NAN; /* NaN: last, in first-stage order */
         info->truncated += i < s->nscored && (fit->tokens_dropped > 0 || fit->query_dropped > 0);
     }
+    info->blend = wn_final_keys(s->keys, s->cosines, s->nscored, opt->blend, s->keys);
     wn_rank_by_score(s->keys, s->n, s->scratch, s->order);
     info->reranked = s->nscored;
     info->out_of_time = s->nscored < s->n;
@@ -239,6 +243,7 @@ static wn_status assemble(search_state *s, const wn_search_options *opt, wn_answ
             .bm25_score = bm25_score(s, s->hits[i].passage),
             .rerank_score = scored ? s->pairs[i].score : NAN,
             .rerank_logit = scored ? s->pairs[i].logit : NAN,
+            .final_score = scored ? s->keys[i] : NAN,
             .rank_change = (int32_t)(i + 1) - (int32_t)(r + 1),
         };
         if (scored) result->fit = s->pairs[i].fit;

@@ -35,6 +35,8 @@ typedef struct {
     wn_passage **passages;   /* [npassages]: of the candidates that are being scored */
     wn_str *texts;
     wn_pair_score *pairs;
+    wn_hit *added;           /* [cap], with their cosines */
+    float *cosines;
     size_t npassages;
 } study_work;
 
@@ -67,8 +69,18 @@ static wn_status add_candidates(study_work *w, size_t n, bool all_new, wn_study_
         if (!source) return wn_fail_memory(err, strlen(passage->source));
         r->candidates[r->n++] = (wn_study_candidate){
             .passage = id, .source = source, .ordinal = passage->ordinal,
-            .pair = {.logit = NAN, .score = NAN}};
+            .pair = {.logit = NAN, .score = NAN}, .cosine = NAN};
     }
+    return WN_OK;
+}
+
+/* The cosines of the candidates just added, where the final order needs them. */
+static wn_status add_cosines(study_work *w, wn_study_record *r, wn_error *err) {
+    size_t n = w->npassages, first = r->n - n;
+    if (w->options->blend == 0 || !n) return WN_OK;
+    for (size_t i = 0; i < n; i++) w->added[i] = (wn_hit){r->candidates[first + i].passage, 0};
+    WN_TRY(wn_candidates_cosine(w->searcher, w->added, n, w->cosines, err));
+    for (size_t i = 0; i < n; i++) r->candidates[first + i].cosine = w->cosines[i];
     return WN_OK;
 }
 
@@ -101,6 +113,7 @@ static wn_status answer_query(study_work *w, wn_str query, wn_study_record *r, w
         size_t n = wn_lists_candidates(&r->lists, w->search.first_stage, study->depths[d], w->hits);
         drop_passages(w);
         WN_TRY(add_candidates(w, n, w->search.first_stage != WN_FIRST_HYBRID, r, &candidates_cap, err));
+        WN_TRY(add_cosines(w, r, err));
         double before = wn_now_ms();
         if (w->npassages && w->options->rerank) WN_TRY(score_added(w, query, r, err));
         stage2 += wn_now_ms() - before;
@@ -185,7 +198,9 @@ static wn_status work_init(study_work *w, wn_error *err) {
     w->passages = wn_calloc(w->cap + 1, sizeof *w->passages);
     w->texts = wn_calloc(w->cap + 1, sizeof *w->texts);
     w->pairs = wn_calloc(w->cap + 1, sizeof *w->pairs);
-    if (!w->hits || !w->passages || !w->texts || !w->pairs)
+    w->added = wn_calloc(w->cap + 1, sizeof *w->added);
+    w->cosines = wn_calloc(w->cap + 1, sizeof *w->cosines);
+    if (!w->hits || !w->passages || !w->texts || !w->pairs || !w->added || !w->cosines)
         return wn_fail_memory(err, w->cap * sizeof *w->hits);
     return WN_OK;
 }
@@ -234,6 +249,8 @@ static wn_status check_request(const wn_searcher *searcher, const wn_study_optio
     if (o->first_stage != WN_FIRST_BM25 && !searcher->scorers.embedder)
         return wn_fail(err, WN_ERR_ARGUMENT,
                        "a dense or hybrid first stage needs the index's bi-encoder; choose bm25");
+    if (!isfinite(o->blend) || o->blend < 0)
+        return wn_fail(err, WN_ERR_ARGUMENT, "the blend weight must be a number of at least 0");
     if (o->rerank && !searcher->scorers.reranker)
         return wn_fail(err, WN_ERR_ARGUMENT, "reranking needs a cross-encoder; none is loaded");
     return WN_OK;
@@ -257,6 +274,7 @@ wn_status wn_study_run(wn_searcher *searcher, const wn_topics *topics, const wn_
     w.search.batch_size = opt.batch_size;
     study->info.first_stage = opt.first_stage;
     study->info.reranked = opt.rerank;
+    study->info.blend = opt.blend;
     WN_TRY_GOTO(take_depths(study, &opt, err));
     WN_TRY_GOTO(take_names(study, searcher, opt.rerank, err));
     WN_TRY_GOTO(work_init(&w, err));
@@ -281,6 +299,8 @@ fail:
     wn_free(w.hits);
     wn_free(w.texts);
     wn_free(w.pairs);
+    wn_free(w.added);
+    wn_free(w.cosines);
     wn_study_free(study);
     return st;
 }
@@ -321,6 +341,7 @@ void wn_study_order_release(wn_study_order *order) {
     wn_free(order->first);
     wn_free(order->final);
     wn_free(order->keys);
+    wn_free(order->cosines);
     wn_free(order->scratch);
     *order = (wn_study_order){0};
 }
@@ -332,8 +353,9 @@ static wn_status order_reserve(wn_study_order *o, size_t cap, wn_error *err) {
     o->first = wn_calloc(cap, sizeof *o->first);
     o->final = wn_calloc(cap, sizeof *o->final);
     o->keys = wn_calloc(cap, sizeof *o->keys);
+    o->cosines = wn_calloc(cap, sizeof *o->cosines);
     o->scratch = wn_calloc(cap, sizeof *o->scratch);
-    if (!o->hits || !o->first || !o->final || !o->keys || !o->scratch)
+    if (!o->hits || !o->first || !o->final || !o->keys || !o->cosines || !o->scratch)
         return wn_fail_memory(err, 2 * cap * sizeof *o->hits);
     o->cap = cap;
     return WN_OK;
@@ -355,8 +377,10 @@ wn_status wn_study_order_at(const wn_study *study, size_t query, size_t depth, b
         while (r->candidates[at].passage != o->hits[i].passage) at++;
         o->first[i] = at;
         o->keys[i] = r->candidates[at].pair.logit;
+        o->cosines[i] = r->candidates[at].cosine;
         o->final[i] = i;
     }
+    if (reranked) wn_final_keys(o->keys, o->cosines, o->n, study->info.blend, o->keys);
     if (reranked) wn_rank_by_score(o->keys, o->n, o->scratch, o->final);
     return WN_OK;
 }

@@ -11,6 +11,7 @@ typedef struct wn_study_candidate {
     char *source;
     uint32_t ordinal;
     wn_pair_score pair; /* logit NaN when not reranked */
+    float cosine;       /* NaN unless the study blends */
 } wn_study_candidate;
 
 typedef struct wn_study_record {
@@ -40,7 +41,7 @@ typedef struct wn_study_order {
     uint32_t *first;  /* [n]: place in candidates, in first-stage order */
     uint32_t *final;  /* [n]: place in `first`, in final order */
     size_t n, cap;
-    float *keys;
+    float *keys, *cosines;
     wn_keyed *scratch;
 } wn_study_order;
 wn_status wn_study_order_at(const wn_study *study, size_t query, size_t depth, bool reranked,

@@ -8,6 +8,7 @@
 
 #include "core/memory.h"
 #include "model/config.h"
+#include "model/model_blend.h"
 #include "model_files.h"
 
 static scratch dir;
@@ -504,9 +505,44 @@ static void real_models_are_read_as_sentence_transformers_does(void **state) {
     print_message("%d real models\n", found);
 }
 
+static wn_status read_blends(const char *text, wn_blends *out, wn_error *err) {
+    *out = (wn_blends){0};
+    scratch_text(&dir, "winnow.json", text);
+    return wn_blends_read(dir.dir, out, err);
+}
+
+static void blends_are_read_by_embedder(void **state) {
+    wn_blends b = {0};
+    wn_error err;
+    assert_int_equal(wn_blends_read(dir.dir, &b, &err), WN_OK); /* no file */
+    assert_int_equal(b.count, 0);
+    assert_int_equal(read_blends("{\"blend\": {\"bge-small-en-v1.5\": 12.5, \"x\": 0}, \"note\": []}", &b, &err), WN_OK);
+    assert_int_equal(b.count, 2);
+    assert_string_equal(b.items[0].embedder, "bge-small-en-v1.5");
+    assert_true(b.items[0].weight == 12.5f && b.items[1].weight == 0);
+    wn_blends_release(&b);
+    assert_int_equal(read_blends("{}", &b, &err), WN_OK);
+    assert_int_equal(b.count, 0);
+}
+
+static void blends_that_are_wrong_are_refused(void **state) {
+    static const char *const wrong[] = {
+        "[]", "{\"blend\": 3}", "{\"blend\": {\"a\": -1}}", "{\"blend\": {\"a\": \"1\"}}", "{\"blend\": {\"a\": 1e5}}",
+        "{\"blend\": {\"a\": 1, \"b\": null}}", "{\"blend\": {", "\xFF"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        wn_blends b;
+        wn_error err = {0};
+        assert_int_equal(read_blends(wrong[i], &b, &err), WN_ERR_FORMAT);
+        if (!strstr(err.message, "winnow.json")) fail_msg("%s: %s", wrong[i], err.message);
+        wn_blends_release(&b);
+    }
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void) {
     const struct CMUnitTest tests[] = {
+        CASE(blends_are_read_by_embedder),
+        CASE(blends_that_are_wrong_are_refused),
         CASE(plain_encoder_gets_the_librarys_defaults),
         CASE(architectures_map_to_what_is_computed),
         CASE(unsupported_models_are_refused_by_name),

@@ -17,10 +17,16 @@ static const size_t DEPTHS[] = {7, 2, 12, 20};
 enum { NDEPTHS = 4 };
 
 /* Every ranking of the study, entry by entry and bit by bit, against a search with that depth. */
-static size_t compare_with_search(wn_first_stage stage) {
+static size_t compare_with_search(wn_first_stage stage, float blend) {
     wn_error err;
     wn_topics *topics = fixture_topics(&f, FIXTURE_TOPICS);
-    wn_study *study = fixture_study(&f, topics, stage, DEPTHS, NDEPTHS);
+    wn_study_options how = wn_study_options_default();
+    wn_study *study = NULL;
+    how.depths = DEPTHS;
+    how.ndepths = NDEPTHS;
+    how.first_stage = stage;
+    how.blend = blend;
+    fixture_ok(wn_study_run(f.searcher, topics, &how, &study, &err), &err);
     size_t compared = 0;
     for (size_t q = 0; q < wn_topics_count(topics); q++)
         for (int both = 0; both < 2 * NDEPTHS; both++) {
@@ -32,6 +38,7 @@ static size_t compare_with_search(wn_first_stage stage) {
             options.k = options.first_stage_k = depth;
             options.first_stage = stage;
             options.rerank = rerank;
+            options.blend = blend;
             fixture_ok(wn_search(f.searcher, wn_topics_get(topics, q).text, &options, &answer, &err), &err);
             fixture_ok(wn_study_ranking(study, q, depth, rerank, entries, &n, &err), &err);
             assert_int_equal(n, wn_answer_count(answer));
@@ -56,11 +63,66 @@ static size_t compare_with_search(wn_first_stage stage) {
 }
 
 static void ranking_at_each_depth_is_that_of_a_search(void **state) {
-    size_t dense = compare_with_search(WN_FIRST_DENSE), bm25 = compare_with_search(WN_FIRST_BM25),
-           hybrid = compare_with_search(WN_FIRST_HYBRID);
+    size_t dense = compare_with_search(WN_FIRST_DENSE, 0), bm25 = compare_with_search(WN_FIRST_BM25, 0),
+           hybrid = compare_with_search(WN_FIRST_HYBRID, 0);
     printf("compared %zu dense, %zu BM25, %zu hybrid entries: the same bits\n", dense, bm25, hybrid);
     assert_int_equal(dense, 5 * 2 * (7 + 2 + 12 + 20));
     assert_int_equal(hybrid, dense);
+}
+
+static void blended_ranking_at_each_depth_is_that_of_a_search(void **state) {
+    size_t n = compare_with_search(WN_FIRST_BM25, 20) + compare_with_search(WN_FIRST_HYBRID, 20);
+    printf("compared %zu entries ordered by logit + 20 * cosine\n", n);
+    assert_true(n > 400);
+}
+
+/* The order by hand: every result of a search for all passages, against logit + weight * cosine. */
+static void blend_orders_by_the_weighted_sum(void **state) {
+    wn_error err;
+    wn_str query = {"fewer bits for weights", 22};
+    wn_search_options options = wn_search_options_default();
+    options.k = options.first_stage_k = 12;
+    options.blend = 35;
+    wn_answer *blended = NULL, *plain = NULL;
+    fixture_ok(wn_search(f.searcher, query, &options, &blended, &err), &err);
+    options.blend = 0;
+    fixture_ok(wn_search(f.searcher, query, &options, &plain, &err), &err);
+    assert_true(wn_answer_describe(blended).blend == 35 && wn_answer_describe(plain).blend == 0);
+    size_t differ = 0;
+    for (size_t i = 0; i < wn_answer_count(blended); i++) {
+        const wn_result *r = wn_answer_result(blended, i), *p = wn_answer_result(plain, i);
+        assert_true(r->final_score == r->rerank_logit + 35 * r->bi_encoder_score);
+        assert_true(p->final_score == p->rerank_logit);
+        if (i) assert_true(wn_answer_result(blended, i - 1)->final_score >= r->final_score);
+        differ += r->passage->id != p->passage->id;
+    }
+    assert_true(differ > 0);
+    wn_answer_free(blended);
+    wn_answer_free(plain);
+
+    wn_answer *answer = NULL;
+    for (float bad = -1; !isnan(bad); bad = bad < 0 ? INFINITY : NAN) {
+        options.blend = bad;
+        assert_int_equal(wn_search(f.searcher, query, &options, &answer, &err), WN_ERR_ARGUMENT);
+    }
+}
+
+/* Without a bi-encoder there is no cosine: the logit decides, and the answer says so. */
+static void blend_without_embeddings_is_the_logit_alone(void **state) {
+    wn_error err;
+    wn_searcher *words = NULL;
+    wn_answer *answer = NULL;
+    wn_search_options options = wn_search_options_default();
+    options.first_stage = WN_FIRST_BM25;
+    options.blend = 35;
+    fixture_ok(wn_searcher_create(f.index, NULL, f.cross, &words, &err), &err);
+    fixture_ok(wn_search(words, (wn_str){"memory of weights", 17}, &options, &answer, &err), &err);
+    assert_true(wn_answer_count(answer) > 1);
+    assert_true(wn_answer_describe(answer).blend == 0);
+    for (size_t i = 0; i < wn_answer_count(answer); i++)
+        assert_true(wn_answer_result(answer, i)->final_score == wn_answer_result(answer, i)->rerank_logit);
+    wn_answer_free(answer);
+    wn_searcher_free(words);
 }
 
 static void pairs_are_scored_once_whatever_the_depths(void **state) {
@@ -193,6 +255,7 @@ static void allocation_failure_at_any_point_is_reported(void **state) {
     options.depths = depths;
     options.ndepths = 2;
     options.first_stage = WN_FIRST_HYBRID;
+    options.blend = 1;
     size_t failures = 0;
     for (uint64_t n = 1;; n += n < 60 ? 1 : 7) {
         wn_study *study = NULL;
@@ -216,6 +279,9 @@ int main(void) {
     if (study_is_too_slow("study")) return STUDY_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranking_at_each_depth_is_that_of_a_search),
+        cmocka_unit_test(blended_ranking_at_each_depth_is_that_of_a_search),
+        cmocka_unit_test(blend_orders_by_the_weighted_sum),
+        cmocka_unit_test(blend_without_embeddings_is_the_logit_alone),
         cmocka_unit_test(pairs_are_scored_once_whatever_the_depths),
         cmocka_unit_test(stage2_time_grows_with_depth),
         cmocka_unit_test(source_matches_whole_components_only),
