@@ -13,7 +13,7 @@ set -eu
 
 build_packages="gcc libc6-dev meson ninja-build pkg-config ca-certificates
     libdnnl-dev libsqlite3-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev
-    libjansson-dev libxxhash-dev libcmocka-dev"
+    libjansson-dev libxxhash-dev libcmocka-dev libmicrohttpd-dev"
 test_packages="g++ clang libclang-rt-14-dev llvm
     gcc-aarch64-linux-gnu qemu-user python3-venv chromium chromium-driver"
 

@@ -24,6 +24,7 @@ int cmd_rerank(int argc, char **argv);
 int cmd_sweep(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_advise(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 
 /* ---- options.c: a table of options over getopt_long ------------------------ */
 

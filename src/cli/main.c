@@ -21,6 +21,7 @@ static const struct {
     {"advise", "tell when to rerank and when not", cmd_advise},
     {"eval", "measure runs against relevance judgements, as trec_eval does", cmd_eval},
     {"report", "write a page that says whether reranking pays", cmd_report},
+    {"serve", "answer over HTTP, in the dialects that clients speak", cmd_serve},
     {"tokenize", "turn texts into token ids", cmd_tokenize},
     {"model", "list, inspect, import and pull models", cmd_model},
 };

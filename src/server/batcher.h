@@ -41,4 +41,21 @@ typedef struct srv_work {
 /* Blocks until all is done, the deadline has come (WN_OK with ndone < n), the client is gone
  * (WN_ERR_CANCELLED), or the queue is full (WN_ERR_BUSY, at once). TOO_LONG under policy error names the item. */
 wn_status srv_batcher_run(srv_batcher *batcher, srv_work *work, wn_error *err);
+
+/* ---- For the service ------------------------------------------------------- */
+
+typedef struct srv_batcher_options {
+    size_t max_batch_tokens; /* of one pass; a longer item has a pass of its own */
+    size_t max_queue_tokens; /* waiting, estimated; one client gets three quarters of them */
+    double pass_ms;          /* a pass is cut to what takes about this long; 0: only by tokens */
+} srv_batcher_options;
+struct srv_metrics;
+wn_status srv_batcher_create(const srv_batcher_options *options, struct srv_metrics *metrics, srv_batcher **out,
+                             wn_error *err);
+/* Work that still waits is cancelled. No thread may be in srv_batcher_run any more when this returns. */
+void srv_batcher_free(srv_batcher *batcher);
+typedef struct srv_batcher_state {
+    size_t requests, items, tokens; /* waiting; tokens are estimated */
+} srv_batcher_state;
+srv_batcher_state srv_batcher_look(srv_batcher *batcher);
 #endif

@@ -32,6 +32,8 @@ typedef struct srv_request {
 const char *srv_request_header(const srv_request *request, const char *name); /* NULL when absent */
 const char *srv_request_query(const srv_request *request, const char *key);   /* ?key=value */
 double srv_now_ms(void); /* CLOCK_MONOTONIC */
+/* Fills err (may be NULL) and returns status: what a handler's helpers fail with. */
+wn_status srv_fail(wn_error *err, wn_status status, const char *format, ...) WN_PRINTF(3, 4);
 
 typedef struct srv_response srv_response;
 /* The response owns what it is given. A second call replaces the first. */
@@ -60,7 +62,9 @@ typedef struct srv_route {
 enum {
     SRV_ROUTE_OPEN = 1,       /* needs no key: /health, /ready, /, its assets, /openapi.json */
     SRV_ROUTE_BEFORE_READY = 2, /* answers while models load */
-    SRV_ROUTE_LARGE_BODY = 4  /* documents: up to 64 MiB */
+    SRV_ROUTE_LARGE_BODY = 4, /* documents: up to 64 MiB */
+    SRV_ROUTE_INLINE = 8      /* short and never blocks: answered on the network thread, so also when all
+                               * handler threads are busy (/health, /metrics, static files) */
 };
 /* Every dialect_*.c and api_*.c file offers its routes; router.c lists the tables.
  * A known path with another method is 405 with Allow; else 404. */

@@ -1,6 +1,7 @@
 /* server.h -- `winnow serve`: one process that answers every dialect its clients already speak.
  *
- * The room includes winnow.h alone, like any stranger's program. A request passes four doors:
+ * The room includes winnow.h alone, like any stranger's program. This header is its face to the command line.
+ * A request passes four doors:
  *
  *   http_daemon.c   sockets (libmicrohttpd, epoll), limits, keys, TLS, access log; hands a complete
  *                   request to a handler thread and takes its response back
@@ -14,7 +15,8 @@
 
 /* Everything that flags, environment and a configuration file can say. Strings are borrowed. */
 typedef struct srv_config {
-    const char *listen;            /* "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one */
+    const char *listen;            /* "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one. A socket that systemd
+                                    * hands over (LISTEN_FDS) is taken instead */
     const char *const *indexes;    /* NAME=FILE or FILE (its base name without .wnindex) */
     size_t nindexes;
     const char *embedder;          /* model name or directory; NULL: none but the indexes' */
@@ -38,10 +40,29 @@ typedef struct srv_config {
 } srv_config;
 srv_config srv_config_default(void);
 
+/* The configuration by names, which are the flags' without dashes. Layers are applied in the order of the calls: file, then
+ * environment, then flags, so that flags win. A list given in a later layer replaces the earlier layer's. */
+typedef struct srv_settings srv_settings;
+srv_settings *srv_settings_create(void); /* NULL: out of memory */
+void srv_settings_free(srv_settings *settings);
+/* "name = value" lines, # comments; a list's name may come again. Errors name the line. */
+wn_status srv_settings_read_file(srv_settings *settings, const char *path, wn_error *err);
+/* WINNOW_SERVE_MAX_BODY=1M and so on; lists are separated by commas. An unknown WINNOW_SERVE_* is an error. */
+wn_status srv_settings_read_environment(srv_settings *settings, wn_error *err);
+void srv_settings_begin_flags(srv_settings *settings);
+wn_status srv_settings_set(srv_settings *settings, const char *name, const char *value, wn_error *err);
+/* As set so far: for defaults that depend on what is given. Borrowed. */
+const srv_config *srv_settings_look(const srv_settings *settings);
+/* The whole. The model "none" is dropped. Checks what only the whole can tell
+ * (a TLS key without a certificate). Borrowed from settings, which must outlive the server. */
+wn_status srv_settings_config(srv_settings *settings, const srv_config **out, wn_error *err);
+
 typedef struct srv_server srv_server;
 /* Binds first (so that /health answers 503 while loading), then loads models and indexes on a
  * thread of its own. Config must outlive the server. */
 wn_status srv_server_start(const srv_config *config, srv_server **out, wn_error *err);
+/* Waits for the first loading to end, at most that long. *loaded false: not yet. Its failure is this call's. */
+wn_status srv_server_wait_loaded(srv_server *server, double timeout_ms, bool *loaded, wn_error *err);
 /* "127.0.0.1:43211": where it listens. Borrowed. */
 const char *srv_server_address(const srv_server *server);
 /* Loads models and indexes afresh beside the old ones, then swaps: nothing is dropped. SIGHUP. */
