@@ -1,10 +1,12 @@
 /* http_error.c -- one error in six dialects.
  *
  *   own, llama.cpp   {"error":{"code":429,"message":"...","type":"...", own: "request_id"}}
- *   OpenAI           {"error":{"message","type","param":null|"...","code":null|"..."}}
- *   Cohere           {"id":"...","message":"..."}
+ *   OpenAI           {"error":{"message","type","param":null|"...","code":null|"..."},"detail":"..."}
+ *   Cohere           {"id":"...","message":"...","detail":"..."}
  *   Jina             {"detail":"..."}
  *   TEI              {"error":"...","error_type":"Validation"}
+ *
+ * Jina's clients use OpenAI's /v1/embeddings and Cohere's /v1/rerank: so those carry `detail` too.
  *
  * The words of `type` are those that the dialect's clients compare with. */
 #include "http_internal.h"
@@ -74,11 +76,12 @@ static json_t *error_body(const srv_response *response, srv_dialect dialect, int
     if (!text) return NULL;
     switch (dialect) {
     case SRV_DIALECT_OPENAI:
-        return json_pack("{s:{s:o,s:s,s:s?,s:s?}}", "error", "message", text, "type",
+        return json_pack("{s:{s:O,s:s,s:s?,s:s?},s:o}", "error", "message", text, "type",
                          type ? type : openai_type(status), "param", param, "code",
-                         status == 401 ? "invalid_api_key" : NULL);
+                         status == 401 ? "invalid_api_key" : NULL, "detail", text);
     case SRV_DIALECT_COHERE:
-        return json_pack("{s:s,s:o}", "id", response->request_id ? response->request_id : "", "message", text);
+        return json_pack("{s:s,s:O,s:o}", "id", response->request_id ? response->request_id : "", "message", text,
+                         "detail", text);
     case SRV_DIALECT_JINA: return json_pack("{s:o}", "detail", text);
     case SRV_DIALECT_TEI:
         return json_pack("{s:o,s:s}", "error", text, "error_type", type ? type : tei_type(status));
