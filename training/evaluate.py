@@ -11,6 +11,8 @@ cached per system, task and weights, so adding a system costs only its own pairs
 `blend` is w * cosine(bge-small) + logit of the last --reranker, with w
 fitted by conditional logistic regression on labelled groups that mine.py
 kept out of training (blend.jsonl): no evaluation task is looked at.
+--blend-out writes the weights, for each bi-encoder, into the winnow.json that
+a model directory carries.
 """
 import argparse
 import hashlib
@@ -97,7 +99,8 @@ def demo_task(examples):
 def embeddings(name, args, task, texts, what, query):
     cache = os.path.join(args.cache, "embeddings", name, f"eval-{task.name}-{what}.npy")
     folder = os.path.join(args.models, name)
-    return embed_cached(name, folder, texts, cache, query, lambda s: print(s, flush=True)).astype(np.float32)
+    return embed_cached(name, folder, texts, cache, query, lambda s: print(s, flush=True), args.threads,
+                        args.max_tokens).astype(np.float32)
 
 
 def set_candidates(task, args):
@@ -112,9 +115,13 @@ def set_candidates(task, args):
 
 
 def bi_encoder_scores(name, args, task):
-    vectors = embeddings(name, args, task, task.texts, "passages", False)
+    rows = list(range(len(task.texts)))
+    if task.name == "dl19":  # candidates are BM25's: the rest of the pool is never looked at
+        rows = sorted({i for c in task.candidates.values() for i in c})
+    vectors = embeddings(name, args, task, [task.texts[i] for i in rows], "passages", False)
     queries = embeddings(name, args, task, [task.queries[q] for q in task.keys], "queries", True)
-    return {key: (vectors[task.candidates[key]] @ q).tolist() for key, q in zip(task.keys, queries)}
+    at = {row: n for n, row in enumerate(rows)}
+    return {key: (vectors[[at[i] for i in task.candidates[key]]] @ q).tolist() for key, q in zip(task.keys, queries)}
 
 
 def bm25_scores(task, args):
@@ -171,14 +178,13 @@ def reranker_scores(folder, args, task):
     return {q: known[q] for q in task.keys}
 
 
-def fit_blend(folder, args):
+def fit_blend(folder, name, args):
     """w of w * cosine + logit, from held-back labelled groups (MLE of the
     positive's place; the logits' own scale is fitted too and divided out)."""
     with open(os.path.join(args.cache, "blend.jsonl"), encoding="utf-8") as f:
         groups = [json.loads(line) for line in f]
     pairs = [(g["q"], p) for g in groups for p in g["p"]]
     logits = pair_scores(folder, pairs, args)
-    name = "bge-small-en-v1.5"
     bi = BiEncoder(name, os.path.join(args.models, name), args.threads)
     passages, queries = bi.encode([p for _, p in pairs]), bi.encode([g["q"] for g in groups], query=True)
     size = len(groups[0]["p"])
@@ -195,8 +201,19 @@ def fit_blend(folder, args):
 
     optimizer.step(closure)
     a, b = weight.detach().tolist()
-    print(f"blend: {len(groups)} groups, cosine weight {a:.3f}, logit weight {b:.3f}", flush=True)
-    return a / b
+    print(f"blend with {name}: {len(groups)} groups, cosine weight {a:.3f}, logit weight {b:.3f}: "
+          f"{a / b:.2f}", flush=True)
+    return round(max(a / b, 0.0), 2)
+
+
+def fit_blends(args):
+    """{bi-encoder: weight} for the last reranker, written to --blend-out."""
+    weights = {name: fit_blend(args.rerankers[-1][1], name, args) for name in TEACHERS}
+    if args.blend_out:
+        with open(args.blend_out, "w") as f:
+            json.dump({"blend": weights}, f, indent=2)
+            f.write("\n")
+    return weights["bge-small-en-v1.5"]
 
 
 def interval(values):
@@ -231,6 +248,7 @@ def arguments():
     p.add_argument("--sample", type=int, default=0, help="queries per task, 0 for all (DL19 always has all)")
     p.add_argument("--max-tokens", type=int, default=256)
     p.add_argument("--blend", action="store_true", help="add the blend with the last reranker")
+    p.add_argument("--blend-out", help="write the fitted weights here (a model's winnow.json)")
     p.add_argument("--blend-weight", type=float, help="use this weight instead of fitting one")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--winnow", default="build/winnow")
@@ -245,8 +263,7 @@ def main():
     torch.set_num_threads(1)
     weight = args.blend_weight
     if args.blend and weight is None:
-        weight = fit_blend(args.rerankers[-1][1], args)
-        print(f"blend weight {weight:.3f}")
+        weight = fit_blends(args)
     table, names = {}, []
     for name in args.tasks.split(","):
         task = load_task(name, args.data, args.examples)

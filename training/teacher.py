@@ -103,19 +103,20 @@ class BiEncoder:
         return vec / np.maximum(np.linalg.norm(vec, axis=1, keepdims=True), 1e-12)
 
 
-def embed_cached(name, model_dir, texts, cache_file, query=False, log=print, threads=2):
+def embed_cached(name, model_dir, texts, cache_file, query=False, log=print, threads=2, max_tokens=MAX_TOKENS):
     """Vectors of texts, from cache_file when its texts are the same ones."""
     digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
     stamp = cache_file + ".json"
     if os.path.exists(cache_file) and os.path.exists(stamp):
         with open(stamp) as f:
-            if json.load(f)["sha256"] == digest:
+            stored = json.load(f)
+            if stored["sha256"] == digest and stored.get("max_tokens", MAX_TOKENS) == max_tokens:
                 return np.load(cache_file)
     os.makedirs(os.path.dirname(cache_file), exist_ok=True)
-    vec = BiEncoder(name, model_dir, threads).encode(texts, query, progress=log).astype(np.float16)
+    vec = BiEncoder(name, model_dir, threads, max_tokens).encode(texts, query, progress=log).astype(np.float16)
     with open(cache_file + ".part", "wb") as f:
         np.save(f, vec)
     os.replace(cache_file + ".part", cache_file)
     with open(stamp, "w") as f:
-        json.dump({"sha256": digest, "texts": len(texts), "teacher": name, "query": query}, f)
+        json.dump({"sha256": digest, "texts": len(texts), "teacher": name, "query": query, "max_tokens": max_tokens}, f)
     return vec
