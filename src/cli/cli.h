@@ -4,6 +4,7 @@
  * the exit code: 0 done, 1 failed, 2 used wrongly. */
 #ifndef WN_CLI_CLI_H
 #define WN_CLI_CLI_H
+#include "records/records.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <winnow.h>
@@ -73,7 +74,6 @@ int cli_usage_error(const cli_command *command, const char *fmt, ...) WN_PRINTF(
 int cli_fail(const wn_error *err);
 int cli_fail_memory(void);
 
-extern const char *const LENGTH_POLICIES[]; /* in the order of wn_length_policy */
 extern const char *const PRECISIONS[];      /* in the order of wn_precision */
 
 /* ---- input.c: lines and JSON lines from files or standard input ------------- */
@@ -101,7 +101,6 @@ void cli_print_snippet(FILE *stream, const char *text, size_t len, int columns);
 void cli_print_cell(FILE *stream, const char *text, int columns);
 void cli_print_change(FILE *stream, int change, bool color); /* "▲3", "▼2", "=" in 5 columns */
 void cli_print_json(FILE *stream, json_t *object);           /* one line; takes the reference */
-json_t *cli_json_real(double value);                         /* null for NaN */
 /* Flushes standard output; EXIT_FAILED with a message when something could not be written. */
 int cli_finish_output(void);
 
@@ -115,8 +114,6 @@ wn_status cli_model_open(const char *name, const char *const *defaults, size_t m
                          wn_model **out, wn_error *err);
 
 /* ---- searching.c: what the commands that search an index open ------------------ */
-
-extern const char *const FIRST_STAGES[]; /* in the order of wn_first_stage */
 
 typedef struct cli_searching {
     wn_index *index;

@@ -48,55 +48,55 @@ static wn_status find_out(arguments *a, findings *f, wn_error *err) {
     return wn_advise(a->studies[f->chosen->study], f->chosen->depth, a->s.qrels, &a->advise, &f->advice, err);
 }
 
-static void put_row(cli_report *report, const arguments *a, const char *what, const wn_sweep_row *row) {
+static void put_row(rec_report *report, const arguments *a, const char *what, const wn_sweep_row *row) {
     wn_study_info info = wn_study_describe(a->studies[row->study]);
-    cli_report_row(report);
-    cli_put_text(report, "what", "", what);
-    cli_put_text(report, "reranker", "reranker", row->depth ? info.reranker : NULL);
-    cli_put_int(report, "first_stage_k", "k", (long long)row->depth);
-    cli_put_real(report, "quality", "quality", row->quality.mean, 4);
-    cli_put_range(report, "quality_95", "95 % interval", row->quality.low, row->quality.high, 4);
-    cli_put_real(report, "p", "p to best", row->p, 4);
-    cli_put_real(report, "latency_mean_ms", "mean ms", row->stage1_ms + row->stage2_ms, 2);
-    cli_put_real(report, "latency_p50_ms", "p50 ms", row->latency_p50_ms, 2);
-    cli_put_real(report, "latency_p95_ms", "p95 ms", row->latency_p95_ms, 2);
+    rec_report_row(report);
+    rec_put_text(report, "what", "", what);
+    rec_put_text(report, "reranker", "reranker", row->depth ? info.reranker : NULL);
+    rec_put_int(report, "first_stage_k", "k", (long long)row->depth);
+    rec_put_real(report, "quality", "quality", row->quality.mean, 4);
+    rec_put_range(report, "quality_95", "95 % interval", row->quality.low, row->quality.high, 4);
+    rec_put_real(report, "p", "p to best", row->p, 4);
+    rec_put_real(report, "latency_mean_ms", "mean ms", row->stage1_ms + row->stage2_ms, 2);
+    rec_put_real(report, "latency_p50_ms", "p50 ms", row->latency_p50_ms, 2);
+    rec_put_real(report, "latency_p95_ms", "p95 ms", row->latency_p95_ms, 2);
 }
 
-static void put_choice(cli_report *report, const arguments *a, const findings *f) {
-    cli_report_section(report, SECTION_TABLE, "choices", "What to take");
+static void put_choice(rec_report *report, const arguments *a, const findings *f) {
+    rec_report_section(report, SECTION_TABLE, "choices", "What to take");
     if (f->alone) put_row(report, a, "no reranking", f->alone);
     put_row(report, a, "best quality", f->best);
     if (f->chosen) put_row(report, a, "recommended", f->chosen);
-    else cli_report_note(report, "nothing stays within %.1f ms for 95 %% of the queries; search with "
+    else rec_report_note(report, "nothing stays within %.1f ms for 95 %% of the queries; search with "
                                  "--deadline-ms %.0f cuts reranking short instead",
                          a->sweep.budget_ms, a->sweep.budget_ms);
 }
 
-static void put_rule(cli_report *report, const findings *f) {
+static void put_rule(rec_report *report, const findings *f) {
     const wn_advice *d = &f->advice;
-    cli_report_section(report, SECTION_RECORD, "skip_rule", "When to skip reranking");
-    cli_put_bool(report, "pays", NULL, d->pays);
-    cli_put_real(report, "threshold", "skip from confidence", d->pays ? (double)d->threshold : NAN, 4);
-    cli_put_real(report, "skipped", "share of queries skipped", d->skipped, 3);
-    cli_put_real(report, "saved_ms", "ms saved a query", d->saved_ms, 2);
-    cli_put_real(report, "saved", "share of the time saved", d->saved, 3);
-    cli_put_real(report, "quality_always", "quality, always reranking", d->always.mean, 4);
-    cli_put_real(report, "quality_auto", "quality, under the rule", d->automatic.mean, 4);
-    cli_put_real(report, "quality_never", "quality, never reranking", d->never.mean, 4);
-    cli_put_signed(report, "change", "change by the rule", d->loss.mean, 4);
-    cli_put_interval(report, "change_95", "95 % interval", d->loss.low, d->loss.high, 4);
-    cli_put_real(report, "p", "p", d->p, 4);
-    cli_put_int(report, "folds", "cross-validated in folds", (long long)d->folds);
-    cli_put_int(report, "queries", "queries", (long long)d->queries);
-    if (!d->pays) cli_report_note(report, "no query can be skipped within the loss that is allowed: rerank always");
+    rec_report_section(report, SECTION_RECORD, "skip_rule", "When to skip reranking");
+    rec_put_bool(report, "pays", NULL, d->pays);
+    rec_put_real(report, "threshold", "skip from confidence", d->pays ? (double)d->threshold : NAN, 4);
+    rec_put_real(report, "skipped", "share of queries skipped", d->skipped, 3);
+    rec_put_real(report, "saved_ms", "ms saved a query", d->saved_ms, 2);
+    rec_put_real(report, "saved", "share of the time saved", d->saved, 3);
+    rec_put_real(report, "quality_always", "quality, always reranking", d->always.mean, 4);
+    rec_put_real(report, "quality_auto", "quality, under the rule", d->automatic.mean, 4);
+    rec_put_real(report, "quality_never", "quality, never reranking", d->never.mean, 4);
+    rec_put_signed(report, "change", "change by the rule", d->loss.mean, 4);
+    rec_put_interval(report, "change_95", "95 % interval", d->loss.low, d->loss.high, 4);
+    rec_put_real(report, "p", "p", d->p, 4);
+    rec_put_int(report, "folds", "cross-validated in folds", (long long)d->folds);
+    rec_put_int(report, "queries", "queries", (long long)d->queries);
+    if (!d->pays) rec_report_note(report, "no query can be skipped within the loss that is allowed: rerank always");
 }
 
-static void put_command(cli_report *report, const arguments *a, const findings *f) {
+static void put_command(rec_report *report, const arguments *a, const findings *f) {
     const wn_sweep_row *row = f->chosen;
     if (!row) return;
     wn_study_info info = wn_study_describe(a->studies[row->study]);
     char text[512];
-    int n = snprintf(text, sizeof text, "winnow search %s --first-stage %s", a->s.index, FIRST_STAGES[info.first_stage]);
+    int n = snprintf(text, sizeof text, "winnow search %s --first-stage %s", a->s.index, REC_FIRST_STAGES[info.first_stage]);
     if (n < 0 || (size_t)n >= sizeof text) return;
     size_t left = sizeof text - (size_t)n;
     if (!row->depth) snprintf(text + n, left, " --no-rerank");
@@ -104,8 +104,8 @@ static void put_command(cli_report *report, const arguments *a, const findings *
         snprintf(text + n, left, " --first-stage-k %zu --reranker %s --rerank auto --skip-threshold %.6g", row->depth,
                  info.reranker, (double)f->advice.threshold);
     else snprintf(text + n, left, " --first-stage-k %zu --reranker %s", row->depth, info.reranker);
-    cli_report_section(report, SECTION_RECORD, "use", "Use");
-    cli_put_text(report, "command", "command", text);
+    rec_report_section(report, SECTION_RECORD, "use", "Use");
+    rec_put_text(report, "command", "command", text);
 }
 
 static int save_threshold(const arguments *a, const findings *f) {
@@ -122,23 +122,23 @@ static int save_threshold(const arguments *a, const findings *f) {
 static int tell(arguments *a) {
     wn_error err;
     findings f = {.rows = calloc(a->nstudies * (a->ndepths + 1), sizeof *f.rows)};
-    cli_report *report = f.rows ? cli_report_create() : NULL;
+    rec_report *report = f.rows ? cli_report_create() : NULL;
     int code = EXIT_FAILED;
     if (!report) {
         cli_fail_memory();
     } else if (find_out(a, &f, &err) != WN_OK) {
-        cli_report_free(report);
+        rec_report_free(report);
         code = cli_fail(&err);
     } else {
-        cli_put_settings(report, &a->s, a->studies[0]);
-        cli_put_text(report, "measure", "quality is", a->s.qrels ? a->sweep.measure
+        rec_put_settings(report, a->s.index, a->s.queries, a->studies[0]);
+        rec_put_text(report, "measure", "quality is", a->s.qrels ? a->sweep.measure
                      : "agreement with reranking (no labels)");
         put_choice(report, a, &f);
         if (f.has_advice) put_rule(report, &f);
         put_command(report, a, &f);
         code = a->save ? save_threshold(a, &f) : -1;
         if (code < 0) code = cli_report_print(report, (report_format)a->s.format);
-        else cli_report_free(report);
+        else rec_report_free(report);
     }
     free(f.rows);
     return code;
@@ -171,7 +171,7 @@ int cmd_advise(int argc, char **argv) {
         {"max-loss", 0, OPT_FLOAT, &max_loss, "X", "quality that skipping may cost (0.005; unlabelled 0.05)"},
         {"save", 0, OPT_FLAG, &a.save, NULL, "leave the threshold in the index, for --rerank auto"},
         {"first-stage", 's', OPT_CHOICE, &a.s.first_stage, NULL, "how candidates are found",
-         .choices = FIRST_STAGES},
+         .choices = REC_FIRST_STAGES},
         {"reranker", 'r', OPT_LIST, &a.s.rerankers, "M", "cross-encoder; may be given again"},
         {"qrels", 'Q', OPT_STRING, &a.qrels, "FILE", "judgements, TREC or BEIR (expected_source)"},
         {"level", 'l', OPT_CHOICE, &level, NULL, "what they judge; a passage is SOURCE#N", .choices = LEVELS},

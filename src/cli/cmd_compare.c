@@ -57,26 +57,6 @@ static bool read_file(passages *p, const char *path) {
     return ok;
 }
 
-static void print_json(const char *query, const passages *p, const wn_compare_row *rows,
-                       const uint32_t *order) {
-    json_t *list = json_array();
-    for (size_t r = 0; r < p->n; r++) {
-        size_t i = order[r];
-        const wn_compare_row *row = &rows[i];
-        json_array_append_new(
-            list, json_pack("{s:I, s:s%, s:o, s:I, s:o, s:o, s:I, s:i, s:I, s:I}", "index",
-                            (json_int_t)i, "document", p->views[i].data, p->views[i].len,
-                            "bi_encoder_score", cli_json_real(row->bi_encoder_score),
-                            "bi_encoder_rank", (json_int_t)row->bi_encoder_rank, "rerank_score",
-                            cli_json_real(row->rerank_score), "rerank_logit",
-                            cli_json_real(row->rerank_logit), "rerank_rank",
-                            (json_int_t)row->rerank_rank, "rank_change", row->rank_change,
-                            "tokens_seen", (json_int_t)row->fit.tokens_seen, "tokens_dropped",
-                            (json_int_t)row->fit.tokens_dropped));
-    }
-    cli_print_json(stdout, json_pack("{s:s, s:o}", "query", query, "results", list));
-}
-
 static void print_table(const passages *p, const wn_compare_row *rows, const uint32_t *order,
                         bool tsv) {
     bool color = !tsv && cli_color(stdout);
@@ -123,8 +103,8 @@ static int run(const char *query, const passages *p, const char *embedder, const
                           &err) != WN_OK) {
         code = cli_fail(&err);
     } else {
-        for (uint32_t i = 0; i < p->n; i++) order[rows[i].rerank_rank - 1] = i;
-        if (format == 1) print_json(query, p, rows, order);
+        rec_compare_order(rows, p->n, order);
+        if (format == 1) cli_print_json(stdout, rec_compare((wn_str){query, strlen(query)}, p->views, rows, p->n));
         else print_table(p, rows, order, format == 2);
         code = cli_finish_output();
     }
@@ -148,7 +128,7 @@ int cmd_compare(int argc, char **argv) {
         {"reranker", 'r', OPT_STRING, &reranker, "M", "cross-encoder: directory or cache name"},
         {"format", 'f', OPT_CHOICE, &format, NULL, "how to print", .choices = FORMATS},
         {"max-length-policy", 0, OPT_CHOICE, &policy, NULL, "over-long passages",
-         .choices = LENGTH_POLICIES},
+         .choices = REC_LENGTH_POLICIES},
         {"precision", 0, OPT_CHOICE, &precision, NULL, "of the products; auto: the fastest that is safe",
          .choices = PRECISIONS},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},

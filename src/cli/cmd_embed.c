@@ -30,7 +30,7 @@ typedef struct {
 static void print_row(embed_job *job, size_t i) {
     json_t *vector = json_array();
     for (size_t d = 0; d < job->dim; d++)
-        json_array_append_new(vector, cli_json_real(job->values[i * job->dim + d]));
+        json_array_append_new(vector, rec_real(job->values[i * job->dim + d]));
     json_t *out = json_pack("{s:o}", "embedding", vector);
     if (job->fits[i].tokens_dropped) {
         json_object_set_new(out, "tokens_seen", json_integer(job->fits[i].tokens_seen));
@@ -128,7 +128,7 @@ int cmd_embed(int argc, char **argv) {
         {"role", 0, OPT_CHOICE, &role, NULL, "take the model's prompt for it", .choices = ROLES},
         {"max-length", 0, OPT_SIZE, &max_length, "N", "cut texts to N tokens", 1},
         {"max-length-policy", 0, OPT_CHOICE, &policy, NULL, "over-long texts (windows: as truncate)",
-         .choices = LENGTH_POLICIES},
+         .choices = REC_LENGTH_POLICIES},
         {"precision", 0, OPT_CHOICE, &precision, NULL, "of the products; auto: the fastest that is safe",
          .choices = PRECISIONS},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},

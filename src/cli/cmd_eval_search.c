@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const LEVELS[] = {"document", "passage", NULL};
-
 typedef struct {
     cli_studying s;
     const char *beir, *split, *output, *model, *qrels, *cutoffs, *measure, *save_runs, *reranker;
@@ -87,154 +85,18 @@ static int open_beir(arguments *a, wn_beir *beir, char **path) {
     return build_index(a, beir->corpus, *path);
 }
 
-/* ---- Two evaluations -------------------------------------------------------------- */
-
-static char *measure_list(const char *name, const char *cutoffs) {
-    char *text = NULL;
-    return asprintf(&text, "%s.%s", name, cutoffs) < 0 ? NULL : text;
-}
-
-enum { FAMILIES = 4, ALL_MEASURES = FAMILIES + 2 };
-
-/* The measures of the table, or with `one` that of the queries' table alone. */
-static wn_status evaluate_run(const arguments *a, wn_run *run, bool one, wn_evaluation **out, wn_error *err) {
-    static const char *const families[FAMILIES] = {"ndcg_cut", "recall", "P", "success"};
-    const char *measures[ALL_MEASURES] = {"map", "recip_rank"};
-    char *texts[FAMILIES] = {NULL};
-    wn_evaluate_options options = wn_evaluate_options_default();
-    options.measures = one ? &a->measure : measures;
-    options.nmeasures = one ? 1 : ALL_MEASURES;
-    wn_status st = WN_OK;
-    for (int i = 0; i < FAMILIES; i++) {
-        measures[2 + i] = texts[i] = measure_list(families[i], a->cutoffs);
-        if (texts[i]) continue;
-        *err = (wn_error){.code = WN_ERR_MEMORY, .message = "out of memory"};
-        st = WN_ERR_MEMORY;
-    }
-    if (st == WN_OK) st = wn_evaluate(a->s.qrels, run, &options, out, err);
-    for (int i = 0; i < FAMILIES; i++) free(texts[i]);
-    return st;
-}
-
-static wn_status save_run(const arguments *a, wn_run *run, bool reranked, wn_error *err) {
-    char path[4096];
-    if (!a->save_runs) return WN_OK;
-    snprintf(path, sizeof path, "%s.%s.trec", a->save_runs, reranked ? "reranked" : "first_stage");
-    return wn_run_write(run, path, err);
-}
-
-/* [0]: all measures, [1]: the one of the queries' table. */
-static wn_status evaluate(const arguments *a, const wn_study *study, bool reranked,
-                          wn_evaluation *out[2], wn_error *err) {
-    wn_run *run = NULL;
-    wn_status st = wn_study_to_run(study, a->depth, reranked, a->s.qrels, (wn_label_level)a->level,
-                                   reranked ? "reranked" : "first_stage", &run, err);
-    if (st == WN_OK) st = save_run(a, run, reranked, err);
-    if (st == WN_OK) st = evaluate_run(a, run, false, &out[0], err);
-    if (st == WN_OK) st = evaluate_run(a, run, true, &out[1], err);
-    wn_run_free(run);
-    return st;
-}
-
-static void put_comparison(cli_report *report, const char *name, const wn_comparison *c) {
-    cli_report_row(report);
-    cli_put_text(report, "measure", "measure", name);
-    cli_put_real(report, "first_stage", "first stage", c->mean_a, 4);
-    cli_put_real(report, "reranked", "reranked", c->mean_b, 4);
-    cli_put_signed(report, "improvement_percent", "change %", c->improvement, 1);
-    cli_put_signed(report, "difference", "difference", c->difference.mean, 4);
-    cli_put_interval(report, "interval_95", "95 % interval", c->difference.low, c->difference.high, 4);
-    cli_put_real(report, "p", "p", c->test.p, 4);
-    cli_put_bool(report, "p_exact", NULL, c->test.exact);
-    cli_put_int(report, "better", "better", (long long)c->better);
-    cli_put_int(report, "worse", "worse", (long long)c->worse);
-    cli_put_int(report, "equal", "equal", (long long)c->equal);
-    cli_put_int(report, "queries", NULL, (long long)c->queries);
-}
-
-static wn_status put_measures(cli_report *report, const wn_evaluation *a, const wn_evaluation *b,
-                              wn_error *err) {
-    size_t n = wn_evaluation_describe(a).values;
-    cli_report_section(report, SECTION_TABLE, "measures", "Quality with and without reranking");
-    for (size_t v = 0; v < n; v++) {
-        wn_value_info info = wn_evaluation_value_info(a, v);
-        wn_comparison c;
-        if (info.text || !info.per_query) continue;
-        wn_status st = wn_evaluation_compare(a, b, info.name, NULL, &c, err);
-        if (st != WN_OK) return st;
-        put_comparison(report, info.name, &c);
-    }
-    return WN_OK;
-}
-
-static const char *query_text(const cli_studying *s, const char *id) {
-    size_t at;
-    return wn_topics_find(s->topics, id, &at) ? wn_topics_get(s->topics, at).text.data : "";
-}
-
-static wn_status put_gains(cli_report *report, const arguments *args, const char *measure,
-                           const wn_evaluation *a, const wn_evaluation *b, wn_error *err) {
-    size_t n = 0;
-    wn_status st = wn_evaluation_gains(a, b, measure, NULL, &n, err);
-    if (st != WN_OK) return st;
-    wn_gain *gains = calloc(n + 1, sizeof *gains);
-    if (!gains) {
-        cli_fail_memory();
-        exit(EXIT_FAILED);
-    }
-    st = wn_evaluation_gains(a, b, measure, gains, &n, err);
-    cli_report_section(report, SECTION_TABLE, "queries", "By query, largest gain first");
-    for (size_t i = 0; st == WN_OK && i < n; i++) {
-        cli_report_row(report);
-        cli_put_text(report, "id", "id", gains[i].query);
-        cli_put_real(report, "first_stage", "first stage", gains[i].a, 4);
-        cli_put_real(report, "reranked", "reranked", gains[i].b, 4);
-        cli_put_signed(report, "gain", "gain", gains[i].gain, 4);
-        cli_put_text(report, "query", "query", query_text(&args->s, gains[i].query));
-    }
-    cli_report_note(report, "measure: %s", measure);
-    free(gains);
-    return st;
-}
-
-static void put_values(cli_report *report, const wn_evaluation *a) {
-    cli_report_section(report, SECTION_TABLE, "measures", "Quality of the first stage");
-    for (size_t v = 0; v < wn_evaluation_describe(a).values; v++) {
-        wn_value_info info = wn_evaluation_value_info(a, v);
-        if (info.text || !info.per_query) continue;
-        cli_report_row(report);
-        cli_put_text(report, "measure", "measure", info.name);
-        cli_put_real(report, "first_stage", "first stage", wn_evaluation_summary(a, v), 4);
-        cli_put_int(report, "queries", NULL, (long long)wn_evaluation_describe(a).queries);
-    }
-}
-
-static int tell(arguments *args, const wn_study *study) {
+static int tell(const arguments *a, const wn_study *study) {
     wn_error err;
-    wn_evaluation *first[2] = {NULL, NULL}, *second[2] = {NULL, NULL};
-    cli_report *report = cli_report_create();
+    rec_eval eval = {.index = a->s.index, .queries = a->s.queries, .study = study, .topics = a->s.topics,
+                     .qrels = a->s.qrels, .depth = a->depth, .level = (wn_label_level)a->level,
+                     .cutoffs = a->cutoffs, .measure = a->measure, .reranked = !a->no_rerank,
+                     .by_query = !a->summary_only, .save_runs = a->save_runs};
+    rec_report *report = cli_report_create();
     if (!report) return EXIT_FAILED;
-    wn_status st = evaluate(args, study, false, first, &err);
-    if (st == WN_OK && !args->no_rerank) st = evaluate(args, study, true, second, &err);
-    cli_put_settings(report, &args->s, study);
-    cli_put_int(report, "first_stage_k", "candidates a query (first_stage_k)", (long long)args->depth);
-    cli_put_text(report, "level", "labels are of", LEVELS[args->level]);
-    if (st == WN_OK && args->no_rerank) put_values(report, first[0]);
-    if (st == WN_OK && !args->no_rerank) st = put_measures(report, first[0], second[0], &err);
-    if (st == WN_OK && !args->no_rerank && !args->summary_only)
-        st = put_gains(report, args, wn_evaluation_value_info(first[1], 0).name, first[1], second[1], &err);
-    int code = EXIT_DONE;
-    if (st != WN_OK) {
-        code = cli_fail(&err);
-        cli_report_free(report);
-    } else {
-        code = cli_report_print(report, (report_format)args->s.format);
-    }
-    for (int i = 0; i < 2; i++) {
-        wn_evaluation_free(first[i]);
-        wn_evaluation_free(second[i]);
-    }
-    return code;
+    if (rec_report_eval(report, &eval, &err) == WN_OK)
+        return cli_report_print(report, (report_format)a->s.format);
+    rec_report_free(report);
+    return cli_fail(&err);
 }
 
 static int run(arguments *a, const cli_command *command) {
@@ -272,12 +134,12 @@ int cmd_eval_search(int argc, char **argv) {
         {"stemming", 0, OPT_FLAG, &a.stemming, NULL, "BM25 of --beir compares word stems"},
         {"qrels", 'Q', OPT_STRING, &a.qrels, "FILE", "judgements, TREC or BEIR (expected_source)"},
         {"level", 'l', OPT_CHOICE, &a.level, NULL, "what they judge; a passage is SOURCE#N",
-         .choices = LEVELS},
+         .choices = REC_LABEL_LEVELS},
         {"cutoffs", 'k', OPT_STRING, &a.cutoffs, "LIST", "cutoffs of the measures (1,3,5,10)"},
         {"measure", 0, OPT_STRING, &a.measure, "M", "measure of the table by query (ndcg_cut_10)"},
         {"first-stage-k", 'n', OPT_SIZE, &a.depth, "N", "candidates (50; with --beir 100)", 1},
         {"first-stage", 's', OPT_CHOICE, &a.s.first_stage, NULL, "how candidates are found",
-         .choices = FIRST_STAGES},
+         .choices = REC_FIRST_STAGES},
         {"no-rerank", 0, OPT_FLAG, &a.no_rerank, NULL, "the first stage alone"},
         {"reranker", 'r', OPT_STRING, &a.reranker, "M", "cross-encoder: directory or cache name"},
         {"save-runs", 0, OPT_STRING, &a.save_runs, "P", "write P.first_stage.trec, P.reranked.trec"},

@@ -79,36 +79,36 @@ static int write_page(const char *path, const json_t *root) {
 }
 
 /* The document's records and tables, for Markdown and CSV; nested members are left to JSON. */
-static void put_members(cli_report *report, json_t *object) {
+static void put_members(rec_report *report, json_t *object) {
     const char *key;
     json_t *value;
     json_object_foreach(object, key, value) {
         const json_t *first = json_array_get(value, 0);
         if (json_is_string(value) || json_is_null(value))
-            cli_put_text(report, key, key, json_string_value(value));
-        else if (json_is_boolean(value)) cli_put_bool(report, key, key, json_is_true(value));
-        else if (json_is_integer(value)) cli_put_int(report, key, key, json_integer_value(value));
-        else if (json_is_real(value)) cli_put_real(report, key, key, json_real_value(value), 4);
+            rec_put_text(report, key, key, json_string_value(value));
+        else if (json_is_boolean(value)) rec_put_bool(report, key, key, json_is_true(value));
+        else if (json_is_integer(value)) rec_put_int(report, key, key, json_integer_value(value));
+        else if (json_is_real(value)) rec_put_real(report, key, key, json_real_value(value), 4);
         else if (json_array_size(value) == 2 && json_is_number(first) && !strcmp(key, "interval_95"))
-            cli_put_interval(report, key, key, json_number_value(first),
+            rec_put_interval(report, key, key, json_number_value(first),
                              json_number_value(json_array_get(value, 1)), 4);
     }
 }
 
 static int print_sections(json_t *root, report_format format) {
-    cli_report *report = cli_report_create();
+    rec_report *report = cli_report_create();
     const char *key;
     json_t *value, *row;
     size_t i;
     if (!report) return EXIT_FAILED;
     json_object_foreach(root, key, value) {
         if (json_is_object(value)) {
-            cli_report_section(report, SECTION_RECORD, key, key);
+            rec_report_section(report, SECTION_RECORD, key, key);
             put_members(report, value);
         } else if (json_is_array(value)) {
-            cli_report_section(report, SECTION_TABLE, key, key);
+            rec_report_section(report, SECTION_TABLE, key, key);
             json_array_foreach(value, i, row) {
-                cli_report_row(report);
+                rec_report_row(report);
                 put_members(report, row);
             }
         }
@@ -175,8 +175,8 @@ static int load(const char *path, json_t **out) {
 static int parse_stages(const cli_command *command, const cli_list *names, wn_first_stage *out) {
     for (size_t i = 0; i < names->count; i++) {
         int stage = 0;
-        while (FIRST_STAGES[stage] && strcmp(FIRST_STAGES[stage], names->items[i]) != 0) stage++;
-        if (!FIRST_STAGES[stage])
+        while (REC_FIRST_STAGES[stage] && strcmp(REC_FIRST_STAGES[stage], names->items[i]) != 0) stage++;
+        if (!REC_FIRST_STAGES[stage])
             return cli_usage_error(command, "--first-stage is dense, bm25 or hybrid, not \"%s\"",
                                    names->items[i]);
         out[i] = (wn_first_stage)stage;
@@ -277,7 +277,7 @@ int cmd_report(int argc, char **argv) {
         {"title", 0, OPT_STRING, &r->title, "T", "the page's title"},
         {"where", 'w', OPT_LIST, &r->s.where, "KEY=VALUE", "filter on metadata; VALUE* is a prefix"},
         {"max-length-policy", 0, OPT_CHOICE, &r->s.policy, NULL, "over-long passages",
-         .choices = LENGTH_POLICIES},
+         .choices = REC_LENGTH_POLICIES},
         {"max-queries", 0, OPT_SIZE, &r->s.max_queries, "N", "ask only the first N queries", 1},
         {"embedder", 'e', OPT_STRING, &r->s.embedder, "M", "bi-encoder (default: the index's)"},
         {"threads", 't', OPT_INT, &r->s.threads, "N", "worker threads (default: one a processor)", 0},

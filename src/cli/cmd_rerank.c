@@ -74,7 +74,7 @@ int cmd_rerank(int argc, char **argv) {
         {"depth", 'n', OPT_SIZE, &a.options.depth, "N", "documents of a query to rerank (100)", 1},
         {"tag", 0, OPT_STRING, &a.options.tag, "T", "tag of the new run (winnow)"},
         {"max-length-policy", 0, OPT_CHOICE, &policy, NULL, "over-long documents",
-         .choices = LENGTH_POLICIES},
+         .choices = REC_LENGTH_POLICIES},
         {"precision", 0, OPT_CHOICE, &a.precision, NULL, "how the model computes", .choices = PRECISIONS},
         {"reranker", 'r', OPT_STRING, &a.reranker, "M", "cross-encoder: directory or cache name"},
         {"threads", 't', OPT_INT, &a.threads, "N", "worker threads (default: one a processor)", 0},

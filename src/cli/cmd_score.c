@@ -47,8 +47,8 @@ static int flush(score_batch *batch) {
     if (batch->n && score(batch, &err) != WN_OK) code = cli_fail(&err);
     for (size_t i = 0; code < 0 && i < batch->n; i++) {
         const wn_pair_score *pair = &batch->pairs[i];
-        json_t *out = json_pack("{s:o}", "score", cli_json_real(pair->score));
-        if (batch->cross) json_object_set_new(out, "logit", cli_json_real(pair->logit));
+        json_t *out = json_pack("{s:o}", "score", rec_real(pair->score));
+        if (batch->cross) json_object_set_new(out, "logit", rec_real(pair->logit));
         if (batch->cross && (pair->fit.tokens_dropped || pair->fit.query_dropped)) {
             json_object_set_new(out, "tokens_seen", json_integer(pair->fit.tokens_seen));
             json_object_set_new(out, "tokens_dropped", json_integer(pair->fit.tokens_dropped));
@@ -91,7 +91,7 @@ int cmd_score(int argc, char **argv) {
         {"model", 'm', OPT_STRING, &name, "DIR", "model directory or cache name (default: the reranker)"},
         {"max-length", 0, OPT_SIZE, &max_length, "N", "cut pairs to N tokens", 1},
         {"max-length-policy", 0, OPT_CHOICE, &policy, NULL, "over-long passages",
-         .choices = LENGTH_POLICIES},
+         .choices = REC_LENGTH_POLICIES},
         {"precision", 0, OPT_CHOICE, &precision, NULL, "of the products; auto: the fastest that is safe",
          .choices = PRECISIONS},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},

@@ -17,77 +17,9 @@ typedef struct {
     bool header_printed;
 } search_job;
 
-static json_t *metadata_json(const wn_passage *passage) {
-    json_t *metadata = json_loads(passage->metadata && *passage->metadata ? passage->metadata : "{}",
-                                  JSON_ALLOW_NUL, NULL);
-    if (!json_is_object(metadata)) {
-        json_decref(metadata);
-        metadata = json_object();
-    }
-    json_object_set_new(metadata, "source", json_string(passage->source));
-    json_object_set_new(metadata, "title", json_string(passage->title));
-    json_object_set_new(metadata, "heading_path", json_string(passage->heading_path));
-    json_object_set_new(metadata, "begin", json_integer((json_int_t)passage->begin));
-    json_object_set_new(metadata, "end", json_integer((json_int_t)passage->end));
-    json_object_set_new(metadata, "passage", json_integer((json_int_t)passage->ordinal));
-    return metadata;
-}
-
-static json_t *rank_json(uint32_t rank) {
-    return rank ? json_integer((json_int_t)rank) : json_null();
-}
-
-static json_t *result_json(const wn_result *r) {
-    json_t *o = json_object();
-    json_object_set_new(o, "document", json_string(r->passage->source));
-    json_object_set_new(o, "content",
-                        json_stringn(r->passage->content, r->passage->content_length));
-    json_object_set_new(o, "metadata", metadata_json(r->passage));
-    json_object_set_new(o, "final_rank", rank_json(r->final_rank));
-    json_object_set_new(o, "rerank_score", cli_json_real(r->rerank_score));
-    json_object_set_new(o, "rerank_logit", cli_json_real(r->rerank_logit));
-    json_object_set_new(o, "final_score", cli_json_real(r->final_score));
-    json_object_set_new(o, "bi_encoder_score", cli_json_real(r->bi_encoder_score));
-    json_object_set_new(o, "bi_encoder_rank", rank_json(r->bi_encoder_rank));
-    json_object_set_new(o, "first_stage_score", cli_json_real(r->first_stage_score));
-    json_object_set_new(o, "first_stage_rank", rank_json(r->first_stage_rank));
-    json_object_set_new(o, "bm25_score", cli_json_real(r->bm25_score));
-    json_object_set_new(o, "rank_change", json_integer(r->rank_change));
-    if (!isnan(r->rerank_logit)) {
-        json_object_set_new(o, "tokens_seen", json_integer(r->fit.tokens_seen));
-        json_object_set_new(o, "tokens_dropped", json_integer(r->fit.tokens_dropped));
-        json_object_set_new(o, "query_tokens_dropped", json_integer(r->fit.query_dropped));
-        json_object_set_new(o, "window", json_pack("[I, I]", (json_int_t)r->fit.window_begin,
-                                                   (json_int_t)r->fit.window_end));
-    }
-    return o;
-}
-
-/* Both models compute in the same one; null when the index has no embeddings and nothing was reranked. */
-static json_t *precision_json(const search_job *job) {
-    const wn_model *model = job->searching.cross_model ? job->searching.cross_model : job->searching.bi_model;
-    return model ? json_string(wn_precision_name(wn_model_describe(model).precision)) : json_null();
-}
-
 static void print_json(const search_job *job, const char *query, const wn_answer *answer) {
-    wn_answer_info info = wn_answer_describe(answer);
-    json_t *results = json_array();
-    for (size_t i = 0; i < wn_answer_count(answer); i++)
-        json_array_append_new(results, result_json(wn_answer_result(answer, i)));
-    cli_print_json(
-        stdout,
-        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o}", "query", query,
-                  "first_stage", FIRST_STAGES[info.first_stage], "embedder",
-                  job->searching.bi_model ? json_string(wn_model_describe(job->searching.bi_model).name) : json_null(),
-                  "reranker",
-                  info.reranked ? json_string(wn_model_describe(job->searching.cross_model).name) : json_null(),
-                  "precision", precision_json(job), "blend", cli_json_real(info.blend), "candidates", (json_int_t)info.candidates, "reranked",
-                  (json_int_t)info.reranked,
-                  "truncated", (json_int_t)info.truncated, "out_of_time", info.out_of_time, "skipped",
-                  info.skipped, "confidence", cli_json_real(info.confidence), "query_tokens_dropped",
-                  (json_int_t)info.query_tokens_dropped, "stage1_time_ms",
-                  cli_json_real(info.stage1_time_ms), "stage2_time_ms",
-                  cli_json_real(info.stage2_time_ms), "results", results));
+    cli_print_json(stdout, rec_search((wn_str){query, strlen(query)}, answer, job->searching.bi_model,
+                                      job->searching.cross_model));
 }
 
 static void print_tsv(search_job *job, const char *query, const wn_answer *answer) {
@@ -145,7 +77,7 @@ static void print_table(const search_job *job, const char *query, const wn_answe
            plain);
     for (size_t i = 0; i < wn_answer_count(answer); i++)
         print_row(wn_answer_result(answer, i), color, cli_width(stdout));
-    printf("stage 1 (%s): %zu candidates in %.1f ms", FIRST_STAGES[info.first_stage],
+    printf("stage 1 (%s): %zu candidates in %.1f ms", REC_FIRST_STAGES[info.first_stage],
            info.candidates, info.stage1_time_ms);
     if (info.reranked)
         printf("; stage 2 (%s%s): %zu reranked in %.1f ms", wn_model_describe(job->searching.cross_model).name,
@@ -224,7 +156,7 @@ int cmd_search(int argc, char **argv) {
         {"k", 'k', OPT_SIZE, &o->k, "N", "results (5)", 1},
         {"first-stage-k", 'n', OPT_SIZE, &o->first_stage_k, "N", "candidates to rerank (50)", 1},
         {"first-stage", 's', OPT_CHOICE, &first_stage, NULL, "how candidates are found",
-         .choices = FIRST_STAGES},
+         .choices = REC_FIRST_STAGES},
         {"rerank", 0, OPT_CHOICE, &rerank, NULL, "auto: not where the first stage is sure",
          .choices = RERANK},
         {"skip-threshold", 0, OPT_FLOAT, &o->skip_threshold, "X",
@@ -235,7 +167,7 @@ int cmd_search(int argc, char **argv) {
          .seen = &o->has_min_score},
         {"where", 'w', OPT_LIST, &where, "KEY=VALUE", "filter on metadata; VALUE* is a prefix"},
         {"max-length-policy", 0, OPT_CHOICE, &policy, NULL, "over-long passages",
-         .choices = LENGTH_POLICIES},
+         .choices = REC_LENGTH_POLICIES},
         {"format", 'f', OPT_CHOICE, &job.format, NULL, "how to print", .choices = FORMATS},
         {"embedder", 'e', OPT_STRING, &embedder, "M", "bi-encoder (default: the index's)"},
         {"reranker", 'r', OPT_STRING, &reranker, "M", "cross-encoder: directory or cache name"},

@@ -24,37 +24,37 @@ static const char *marks(const wn_sweep_row *row, char *out, size_t size) {
     return out;
 }
 
-static void put_row(cli_report *report, const arguments *a, const wn_sweep_row *row) {
+static void put_row(rec_report *report, const arguments *a, const wn_sweep_row *row) {
     wn_study_info info = wn_study_describe(a->studies[row->study]);
     char text[64];
-    cli_report_row(report);
-    cli_put_text(report, "first_stage", "first stage", FIRST_STAGES[info.first_stage]);
-    cli_put_text(report, "reranker", a->nstudies > 1 ? "reranker" : NULL, row->depth ? info.reranker : NULL);
-    cli_put_int(report, "first_stage_k", "k", (long long)row->depth);
-    cli_put_real(report, "quality", "quality", row->quality.mean, 4);
-    cli_put_range(report, "quality_95", "95 % interval", row->quality.low, row->quality.high, 4);
-    cli_put_signed(report, "difference", "to best", row->difference, 4);
-    cli_put_real(report, "p", "p", row->p, 4);
-    cli_put_real(report, "stage1_time_ms", "stage 1 ms", row->stage1_ms, 2);
-    cli_put_real(report, "stage2_time_ms", "stage 2 ms", row->stage2_ms, 2);
-    cli_put_real(report, "latency_p50_ms", "p50 ms", row->latency_p50_ms, 2);
-    cli_put_real(report, "latency_p95_ms", "p95 ms", row->latency_p95_ms, 2);
-    cli_put_text(report, "marks", "", marks(row, text, sizeof text));
-    cli_put_bool(report, "best", NULL, row->best);
-    cli_put_bool(report, "enough", NULL, row->enough);
-    cli_put_bool(report, "fastest", NULL, row->fastest);
-    cli_put_bool(report, "pareto", NULL, row->pareto);
-    cli_put_bool(report, "within_budget", NULL, row->within_budget);
-    cli_put_bool(report, "recommended", NULL, row->recommended);
-    cli_put_int(report, "queries", NULL, (long long)row->queries);
+    rec_report_row(report);
+    rec_put_text(report, "first_stage", "first stage", REC_FIRST_STAGES[info.first_stage]);
+    rec_put_text(report, "reranker", a->nstudies > 1 ? "reranker" : NULL, row->depth ? info.reranker : NULL);
+    rec_put_int(report, "first_stage_k", "k", (long long)row->depth);
+    rec_put_real(report, "quality", "quality", row->quality.mean, 4);
+    rec_put_range(report, "quality_95", "95 % interval", row->quality.low, row->quality.high, 4);
+    rec_put_signed(report, "difference", "to best", row->difference, 4);
+    rec_put_real(report, "p", "p", row->p, 4);
+    rec_put_real(report, "stage1_time_ms", "stage 1 ms", row->stage1_ms, 2);
+    rec_put_real(report, "stage2_time_ms", "stage 2 ms", row->stage2_ms, 2);
+    rec_put_real(report, "latency_p50_ms", "p50 ms", row->latency_p50_ms, 2);
+    rec_put_real(report, "latency_p95_ms", "p95 ms", row->latency_p95_ms, 2);
+    rec_put_text(report, "marks", "", marks(row, text, sizeof text));
+    rec_put_bool(report, "best", NULL, row->best);
+    rec_put_bool(report, "enough", NULL, row->enough);
+    rec_put_bool(report, "fastest", NULL, row->fastest);
+    rec_put_bool(report, "pareto", NULL, row->pareto);
+    rec_put_bool(report, "within_budget", NULL, row->within_budget);
+    rec_put_bool(report, "recommended", NULL, row->recommended);
+    rec_put_int(report, "queries", NULL, (long long)row->queries);
 }
 
 static double mean_latency(const wn_sweep_row *row) { return row->stage1_ms + row->stage2_ms; }
 
 /* What there is to choose from, fastest first: each next row is slower and better. */
-static void put_front(cli_report *report, const arguments *a, const wn_sweep_row *rows, size_t n) {
+static void put_front(rec_report *report, const arguments *a, const wn_sweep_row *rows, size_t n) {
     const wn_sweep_row *last = NULL;
-    cli_report_section(report, SECTION_TABLE, "pareto_front", "Pareto front: no other row is as fast and as good");
+    rec_report_section(report, SECTION_TABLE, "pareto_front", "Pareto front: no other row is as fast and as good");
     for (;;) {
         const wn_sweep_row *next = NULL;
         for (size_t i = 0; i < n; i++) {
@@ -66,46 +66,46 @@ static void put_front(cli_report *report, const arguments *a, const wn_sweep_row
         }
         if (!next) return;
         wn_study_info info = wn_study_describe(a->studies[next->study]);
-        cli_report_row(report);
-        cli_put_text(report, "first_stage", "first stage", FIRST_STAGES[info.first_stage]);
-        cli_put_text(report, "reranker", "reranker", next->depth ? info.reranker : "none");
-        cli_put_int(report, "first_stage_k", "k", (long long)next->depth);
-        cli_put_real(report, "latency_mean_ms", "ms", mean_latency(next), 2);
-        cli_put_real(report, "quality", "quality", next->quality.mean, 4);
-        cli_put_range(report, "quality_95", "95 % interval", next->quality.low, next->quality.high, 4);
+        rec_report_row(report);
+        rec_put_text(report, "first_stage", "first stage", REC_FIRST_STAGES[info.first_stage]);
+        rec_put_text(report, "reranker", "reranker", next->depth ? info.reranker : "none");
+        rec_put_int(report, "first_stage_k", "k", (long long)next->depth);
+        rec_put_real(report, "latency_mean_ms", "ms", mean_latency(next), 2);
+        rec_put_real(report, "quality", "quality", next->quality.mean, 4);
+        rec_put_range(report, "quality_95", "95 % interval", next->quality.low, next->quality.high, 4);
         last = next;
     }
 }
 
-static void put_costs(cli_report *report, const arguments *a, const wn_cost_line *lines) {
-    cli_report_section(report, SECTION_TABLE, "cost", "Cost of stage 2: fixed + per candidate * k, fitted");
+static void put_costs(rec_report *report, const arguments *a, const wn_cost_line *lines) {
+    rec_report_section(report, SECTION_TABLE, "cost", "Cost of stage 2: fixed + per candidate * k, fitted");
     for (size_t i = 0; i < a->nstudies; i++) {
         wn_study_info info = wn_study_describe(a->studies[i]);
-        cli_report_row(report);
-        cli_put_text(report, "first_stage", "first stage", FIRST_STAGES[info.first_stage]);
-        cli_put_text(report, "reranker", "reranker", info.reranker);
-        cli_put_text(report, "reranker_hash", NULL, info.reranker_hash);
-        cli_put_real(report, "fixed_ms", "fixed ms", lines[i].fixed_ms, 3);
-        cli_put_real(report, "per_candidate_ms", "ms a candidate", lines[i].per_candidate_ms, 4);
-        cli_put_real(report, "r2", "r2", lines[i].r2, 4);
-        cli_put_int(report, "pairs", "pairs scored", (long long)info.pairs);
-        cli_put_real(report, "seconds", "seconds", info.seconds, 1);
+        rec_report_row(report);
+        rec_put_text(report, "first_stage", "first stage", REC_FIRST_STAGES[info.first_stage]);
+        rec_put_text(report, "reranker", "reranker", info.reranker);
+        rec_put_text(report, "reranker_hash", NULL, info.reranker_hash);
+        rec_put_real(report, "fixed_ms", "fixed ms", lines[i].fixed_ms, 3);
+        rec_put_real(report, "per_candidate_ms", "ms a candidate", lines[i].per_candidate_ms, 4);
+        rec_put_real(report, "r2", "r2", lines[i].r2, 4);
+        rec_put_int(report, "pairs", "pairs scored", (long long)info.pairs);
+        rec_put_real(report, "seconds", "seconds", info.seconds, 1);
     }
 }
 
-static void put_advice(cli_report *report, const arguments *a, const wn_sweep_row *rows, size_t n) {
+static void put_advice(rec_report *report, const arguments *a, const wn_sweep_row *rows, size_t n) {
     for (size_t i = 0; i < n; i++) {
         const wn_sweep_row *row = &rows[i];
         if (!row->recommended) continue;
-        const char *stage = FIRST_STAGES[wn_study_describe(a->studies[row->study]).first_stage];
+        const char *stage = REC_FIRST_STAGES[wn_study_describe(a->studies[row->study]).first_stage];
         if (row->depth)
-            cli_report_note(report, "recommended: --first-stage %s --first-stage-k %zu --reranker %s", stage,
+            rec_report_note(report, "recommended: --first-stage %s --first-stage-k %zu --reranker %s", stage,
                             row->depth, wn_study_describe(a->studies[row->study]).reranker);
         else
-            cli_report_note(report, "recommended: --first-stage %s --no-rerank", stage);
+            rec_report_note(report, "recommended: --first-stage %s --no-rerank", stage);
         return;
     }
-    cli_report_note(report, "nothing stays within %.1f ms for 95 %% of the queries", a->options.budget_ms);
+    rec_report_note(report, "nothing stays within %.1f ms for 95 %% of the queries", a->options.budget_ms);
 }
 
 static int tell(arguments *a) {
@@ -113,20 +113,20 @@ static int tell(arguments *a) {
     wn_sweep_row *rows = calloc(a->nstudies * (a->ndepths + 1), sizeof *rows);
     wn_cost_line *lines = calloc(a->nstudies, sizeof *lines);
     size_t n = 0;
-    cli_report *report = rows && lines ? cli_report_create() : NULL;
+    rec_report *report = rows && lines ? cli_report_create() : NULL;
     int code = EXIT_FAILED;
     if (!report) {
         cli_fail_memory();
     } else if (wn_sweep((const wn_study *const *)a->studies, a->nstudies, a->s.qrels, &a->options, rows, &n,
                         lines, &err) != WN_OK) {
-        cli_report_free(report);
+        rec_report_free(report);
         code = cli_fail(&err);
     } else {
-        cli_put_settings(report, &a->s, a->studies[0]);
-        cli_put_text(report, "measure", "quality is", a->s.qrels ? a->options.measure
+        rec_put_settings(report, a->s.index, a->s.queries, a->studies[0]);
+        rec_put_text(report, "measure", "quality is", a->s.qrels ? a->options.measure
                      : "agreement with the largest k (no labels)");
-        cli_put_real(report, "budget_ms", NULL, a->options.budget_ms > 0 ? a->options.budget_ms : NAN, 1);
-        cli_report_section(report, SECTION_TABLE, "rows", "Quality and time by first_stage_k (0: no reranking)");
+        rec_put_real(report, "budget_ms", NULL, a->options.budget_ms > 0 ? a->options.budget_ms : NAN, 1);
+        rec_report_section(report, SECTION_TABLE, "rows", "Quality and time by first_stage_k (0: no reranking)");
         for (size_t i = 0; i < n; i++) put_row(report, a, &rows[i]);
         put_advice(report, a, rows, n);
         put_front(report, a, rows, n);
@@ -138,10 +138,10 @@ static int tell(arguments *a) {
     return code;
 }
 
-/* Which of FIRST_STAGES; -1 or the exit code. */
+/* Which of REC_FIRST_STAGES; -1 or the exit code. */
 static int parse_stage(const cli_command *command, const char *name, wn_first_stage *out) {
-    for (int i = 0; FIRST_STAGES[i]; i++)
-        if (strcmp(FIRST_STAGES[i], name) == 0) {
+    for (int i = 0; REC_FIRST_STAGES[i]; i++)
+        if (strcmp(REC_FIRST_STAGES[i], name) == 0) {
             *out = (wn_first_stage)i;
             return -1;
         }

@@ -95,11 +95,11 @@ static void print_gains(const wn_gain *gains, size_t count, const char *value,
 static json_t *json_row(const char *name, const wn_comparison *c) {
     return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:[o, o], s:o, s:b, s:I, s:I, s:I}",
                      "measure", name, "queries", (json_int_t)c->queries, "a",
-                     cli_json_real(c->mean_a), "b", cli_json_real(c->mean_b),
-                     "improvement_percent", cli_json_real(c->improvement), "difference",
-                     cli_json_real(c->difference.mean), "interval_95",
-                     cli_json_real(c->difference.low), cli_json_real(c->difference.high), "p",
-                     cli_json_real(c->test.p), "p_exact", c->test.exact, "better",
+                     rec_real(c->mean_a), "b", rec_real(c->mean_b),
+                     "improvement_percent", rec_real(c->improvement), "difference",
+                     rec_real(c->difference.mean), "interval_95",
+                     rec_real(c->difference.low), rec_real(c->difference.high), "p",
+                     rec_real(c->test.p), "p_exact", c->test.exact, "better",
                      (json_int_t)c->better, "worse", (json_int_t)c->worse, "equal",
                      (json_int_t)c->equal);
 }
@@ -108,9 +108,9 @@ static json_t *json_gains(const wn_gain *gains, size_t count) {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o}", "query", gains[i].query, "a",
-                                              cli_json_real(gains[i].a), "b",
-                                              cli_json_real(gains[i].b), "gain",
-                                              cli_json_real(gains[i].gain)));
+                                              rec_real(gains[i].a), "b",
+                                              rec_real(gains[i].b), "gain",
+                                              rec_real(gains[i].gain)));
     return list;
 }
 

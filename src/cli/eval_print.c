@@ -45,7 +45,7 @@ static json_t *json_value(const wn_evaluation *e, size_t v, size_t query) {
     if (info.text) return json_string(wn_evaluation_text(e, v, query));
     double value = query == SIZE_MAX ? wn_evaluation_summary(e, v)
                                      : wn_evaluation_column(e, v)[query];
-    return info.integer ? json_integer((json_int_t)value) : cli_json_real(value);
+    return info.integer ? json_integer((json_int_t)value) : rec_real(value);
 }
 
 static json_t *json_values(const wn_evaluation *e, size_t query) {

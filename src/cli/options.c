@@ -13,7 +13,6 @@
 enum { MAX_OPTIONS = 40, FIRST_LONG = 256 };
 
 const char *const PRECISIONS[] = {"f32", "bf16", "auto", NULL};
-const char *const LENGTH_POLICIES[] = {"truncate", "error", "windows", NULL};
 
 static int name_length(const char *usage) { return (int)strcspn(usage, " "); }
 

@@ -72,8 +72,6 @@ void cli_print_change(FILE *stream, int change, bool color) {
     else fputs(text, stream);
 }
 
-json_t *cli_json_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
 void cli_print_json(FILE *stream, json_t *object) {
     json_dumpf(object, stream, JSON_COMPACT | JSON_REAL_PRECISION(9));
     fputc('\n', stream);

@@ -1,185 +1,23 @@
-/* report.c -- sections of named values, printed in four formats.
- *
- * Values are kept as JSON objects from the start (their members keep their order); beside them stands,
- * a column, how people shall see it. Markdown is GitHub's; CSV is RFC 4180 with an empty line
+/* report.c -- a report printed in four formats. Markdown is GitHub's; CSV is RFC 4180 with an empty line
  * between sections, each with its own header. */
 #include "report.h"
+#include "records/report_parts.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
 const char *const REPORT_FORMATS[] = {"table", "json", "md", "csv", NULL};
 
-enum { MAX_COLUMNS = 32, MAX_CELL = 60 };
+enum { MAX_COLUMNS = REC_MAX_COLUMNS, MAX_CELL = 60 };
+typedef rec_column column;
+typedef rec_section section;
 
-typedef struct {
-    char *key, *title;
-    int decimals;
-    bool sign, left;
-} column;
-
-typedef struct {
-    section_kind kind;
-    char *key, *title, *note;
-    json_t *rows; /* array of objects */
-    column columns[MAX_COLUMNS];
-    size_t ncolumns;
-} section;
-
-struct cli_report {
-    section *sections;
-    size_t count, cap;
-    bool failed;
-};
-
-cli_report *cli_report_create(void) {
-    cli_report *report = calloc(1, sizeof *report);
+rec_report *cli_report_create(void) {
+    rec_report *report = rec_report_create();
     if (!report) cli_fail_memory();
     return report;
-}
-
-void cli_report_free(cli_report *report) {
-    if (!report) return;
-    for (size_t i = 0; i < report->count; i++) {
-        section *s = &report->sections[i];
-        for (size_t c = 0; c < s->ncolumns; c++) {
-            free(s->columns[c].key);
-            free(s->columns[c].title);
-        }
-        free(s->key);
-        free(s->title);
-        free(s->note);
-        json_decref(s->rows);
-    }
-    free(report->sections);
-    free(report);
-}
-
-static char *copy(cli_report *report, const char *text) {
-    char *mine = text ? strdup(text) : NULL;
-    if (text && !mine) report->failed = true;
-    return mine;
-}
-
-/* ---- Filling ------------------------------------------------------------------- */
-
-static section *current(cli_report *report) {
-    return report->failed || !report->count ? NULL : &report->sections[report->count - 1];
-}
-
-void cli_report_section(cli_report *report, section_kind kind, const char *key, const char *title) {
-    if (report->count == report->cap) {
-        size_t cap = report->cap ? 2 * report->cap : 8;
-        section *sections = realloc(report->sections, cap * sizeof *sections);
-        if (!sections) {
-            report->failed = true;
-            return;
-        }
-        report->sections = sections;
-        report->cap = cap;
-    }
-    section *s = &report->sections[report->count++];
-    *s = (section){.kind = kind, .key = copy(report, key), .title = copy(report, title),
-                   .rows = json_array()};
-    if (!s->rows) report->failed = true;
-    else if (kind == SECTION_RECORD) cli_report_row(report);
-}
-
-void cli_report_row(cli_report *report) {
-    section *s = current(report);
-    if (s && json_array_append_new(s->rows, json_object()) != 0) report->failed = true;
-}
-
-static void put(cli_report *report, const char *key, column how, json_t *value) {
-    section *s = current(report);
-    json_t *row = s ? json_array_get(s->rows, json_array_size(s->rows) - 1) : NULL;
-    if (!row || !value || json_object_set_new(row, key, value) != 0) {
-        if (!row) json_decref(value);
-        report->failed = true;
-        return;
-    }
-    for (size_t c = 0; c < s->ncolumns; c++)
-        if (strcmp(s->columns[c].key, key) == 0) return;
-    if (s->ncolumns == MAX_COLUMNS) {
-        report->failed = true;
-        return;
-    }
-    const char *title = how.title;
-    how.key = copy(report, key);
-    how.title = copy(report, title);
-    if (how.key) s->columns[s->ncolumns++] = how;
-}
-
-/* A path need not be UTF-8; JSON must be: then what is not ASCII becomes "?". */
-static json_t *text_json(const char *value) {
-    if (!value) return json_null();
-    json_t *text = json_string(value);
-    if (text) return text;
-    char *ascii = strdup(value);
-    for (char *c = ascii; c && *c; c++)
-        if ((unsigned char)*c >= 0x80) *c = '?';
-    text = ascii ? json_string(ascii) : NULL;
-    free(ascii);
-    return text;
-}
-
-void cli_put_text(cli_report *report, const char *key, const char *title, const char *value) {
-    put(report, key, (column){.title = (char *)(uintptr_t)title, .left = true}, text_json(value));
-}
-
-void cli_put_int(cli_report *report, const char *key, const char *title, long long value) {
-    put(report, key, (column){.title = (char *)(uintptr_t)title}, json_integer(value));
-}
-
-void cli_put_bool(cli_report *report, const char *key, const char *title, bool value) {
-    put(report, key, (column){.title = (char *)(uintptr_t)title, .left = true}, json_boolean(value));
-}
-
-void cli_put_real(cli_report *report, const char *key, const char *title, double value, int decimals) {
-    put(report, key, (column){.title = (char *)(uintptr_t)title, .decimals = decimals},
-        cli_json_real(value));
-}
-
-void cli_put_signed(cli_report *report, const char *key, const char *title, double value, int decimals) {
-    put(report, key, (column){.title = (char *)(uintptr_t)title, .decimals = decimals, .sign = true},
-        cli_json_real(value));
-}
-
-static void put_pair(cli_report *report, const char *key, const char *title, double low, double high,
-                     int decimals, bool sign) {
-    put(report, key, (column){.title = (char *)(uintptr_t)title, .decimals = decimals, .sign = sign},
-        json_pack("[o, o]", cli_json_real(low), cli_json_real(high)));
-}
-
-void cli_put_interval(cli_report *report, const char *key, const char *title, double low, double high,
-                      int decimals) {
-    put_pair(report, key, title, low, high, decimals, true);
-}
-
-void cli_put_range(cli_report *report, const char *key, const char *title, double low, double high,
-                   int decimals) {
-    put_pair(report, key, title, low, high, decimals, false);
-}
-
-void cli_report_note(cli_report *report, const char *fmt, ...) {
-    section *s = current(report);
-    if (!s) return;
-    char *text = NULL, *both = NULL;
-    va_list args;
-    va_start(args, fmt);
-    int n = vasprintf(&text, fmt, args);
-    va_end(args);
-    if (n < 0 || asprintf(&both, "%s%s%s", s->note ? s->note : "", s->note ? "\n" : "", text) < 0) {
-        report->failed = true;
-        if (n >= 0) free(text);
-        return;
-    }
-    free(text);
-    free(s->note);
-    s->note = both;
 }
 
 /* ---- A value as text -------------------------------------------------------------- */
@@ -283,7 +121,7 @@ static void print_table(const section *s, bool color) {
     }
 }
 
-static void print_people(const cli_report *report) {
+static void print_people(const rec_report *report) {
     bool color = cli_color(stdout);
     for (size_t i = 0; i < report->count; i++) {
         const section *s = &report->sections[i];
@@ -328,7 +166,7 @@ static void print_md_rows(const section *s) {
     }
 }
 
-static void print_md(const cli_report *report) {
+static void print_md(const rec_report *report) {
     char buf[96];
     for (size_t i = 0; i < report->count; i++) {
         const section *s = &report->sections[i];
@@ -397,24 +235,16 @@ static void print_csv_section(const section *s) {
     }
 }
 
-static void print_json(const cli_report *report) {
-    json_t *all = json_object();
-    for (size_t i = 0; i < report->count; i++) {
-        const section *s = &report->sections[i];
-        json_object_set(all, s->key, s->kind == SECTION_RECORD ? json_array_get(s->rows, 0) : s->rows);
-    }
-    cli_print_json(stdout, all);
-}
-
-int cli_report_print(cli_report *report, report_format format) {
-    if (report->failed) {
-        cli_report_free(report);
+int cli_report_print(rec_report *report, report_format format) {
+    json_t *json = rec_report_json(report);
+    if (!json) {
+        rec_report_free(report);
         return cli_fail_memory();
     }
     switch (format) {
     case REPORT_TABLE: print_people(report); break;
     case REPORT_MD: print_md(report); break;
-    case REPORT_JSON: print_json(report); break;
+    case REPORT_JSON: cli_print_json(stdout, json_incref(json)); break;
     case REPORT_CSV:
         for (size_t i = 0; i < report->count; i++) {
             if (i) fputs("\r\n", stdout);
@@ -422,6 +252,7 @@ int cli_report_print(cli_report *report, report_format format) {
         }
         break;
     }
-    cli_report_free(report);
+    json_decref(json);
+    rec_report_free(report);
     return cli_finish_output();
 }

@@ -144,7 +144,7 @@ json_t *report_begin(report_request *r) {
     page_set(settings, "labels", r->s.qrels ? string(r->qrels ? r->qrels : "expected_source") : json_null());
     page_set(settings, "level", json_string(LEVELS[r->level]));
     page_set(settings, "filters", filters_json(&r->s));
-    page_set(settings, "length_policy", json_string(LENGTH_POLICIES[r->s.policy]));
+    page_set(settings, "length_policy", json_string(REC_LENGTH_POLICIES[r->s.policy]));
     page_set(settings, "k", json_integer((json_int_t)r->k));
     page_set(settings, "threads", json_integer(r->s.threads));
     page_set(settings, "processors", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
@@ -157,7 +157,7 @@ static void put_study_settings(json_t *settings, const wn_study_info *info) {
     page_set(settings, "k_values", depths);
     page_set(settings, "first_stage_k", json_integer((json_int_t)info->depths[info->ndepths - 1]));
     page_set(settings, "queries", json_integer((json_int_t)info->queries));
-    page_set(settings, "first_stage", json_string(FIRST_STAGES[info->first_stage]));
+    page_set(settings, "first_stage", json_string(REC_FIRST_STAGES[info->first_stage]));
     page_set(settings, "embedder", string(info->embedder));
     page_set(settings, "embedder_hash", string(info->embedder_hash));
     page_set(settings, "reranker", string(info->reranker));
@@ -439,7 +439,7 @@ static wn_status add_latency(json_t *root, const wn_study *study, size_t depth, 
 
 static json_t *system_json(const wn_study_info *info, const wn_sweep_row *w) {
     json_t *row = json_object();
-    page_set(row, "first_stage", json_string(FIRST_STAGES[info->first_stage]));
+    page_set(row, "first_stage", json_string(REC_FIRST_STAGES[info->first_stage]));
     page_set(row, "reranker", w->depth ? string(info->reranker) : json_null());
     page_set(row, "reranker_hash", w->depth ? string(info->reranker_hash) : json_null());
     page_set(row, "first_stage_k", w->depth ? json_integer((json_int_t)w->depth) : json_null());

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const FIRST_STAGES[] = {"dense", "bm25", "hybrid", NULL};
-
 /* The index says which bi-encoder made it: by its name in the cache, else by where it lay. */
 static wn_status open_embedder(cli_searching *s, const char *name, wn_first_stage *first_stage,
                                wn_error *err) {

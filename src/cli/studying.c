@@ -76,24 +76,6 @@ int cli_parse_sizes(const cli_command *command, const char *option, const char *
     return -1;
 }
 
-void cli_put_settings(cli_report *report, const cli_studying *s, const wn_study *study) {
-    wn_study_info info = wn_study_describe(study);
-    cli_report_section(report, SECTION_RECORD, "settings", NULL);
-    cli_put_text(report, "index", "index", s->index);
-    cli_put_text(report, "queries_file", "queries", s->queries);
-    cli_put_int(report, "queries", "number of queries", (long long)info.queries);
-    cli_put_text(report, "first_stage", "first stage", FIRST_STAGES[info.first_stage]);
-    cli_put_text(report, "embedder", "embedder", *info.embedder ? info.embedder : NULL);
-    cli_put_text(report, "embedder_hash", NULL, *info.embedder ? info.embedder_hash : NULL);
-    cli_put_text(report, "reranker", "reranker", info.reranked ? info.reranker : NULL);
-    cli_put_text(report, "reranker_hash", NULL, info.reranked ? info.reranker_hash : NULL);
-    cli_put_real(report, "blend", "weight of the cosine beside the logit", info.reranked ? (double)info.blend : NAN, 4);
-    cli_put_text(report, "version", NULL, wn_version());
-    cli_put_int(report, "pairs", "pairs scored", (long long)info.pairs);
-    cli_put_int(report, "truncated", "pairs cut to the model's length", (long long)info.truncated);
-    cli_put_real(report, "seconds", "seconds", info.seconds, 1);
-}
-
 /* An expected source that no document of the index answers to would count as never found. */
 static int check_expected(const cli_studying *s) {
     wn_error err;

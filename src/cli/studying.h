@@ -22,7 +22,7 @@ typedef struct cli_studying {
     {"queries", 'q', OPT_STRING, &(s).queries, "FILE", "queries: JSONL, id TAB text, or one a line"}, \
     {"where", 'w', OPT_LIST, &(s).where, "KEY=VALUE", "filter on metadata; VALUE* is a prefix"},  \
     {"max-length-policy", 0, OPT_CHOICE, &(s).policy, NULL, "over-long passages",                 \
-     .choices = LENGTH_POLICIES},                                                                 \
+     .choices = REC_LENGTH_POLICIES},                                                                 \
     {"format", 'f', OPT_CHOICE, &(s).format, NULL, "how to print", .choices = REPORT_FORMATS},    \
     {"max-queries", 0, OPT_SIZE, &(s).max_queries, "N", "ask only the first N queries", 1},         \
     {"embedder", 'e', OPT_STRING, &(s).embedder, "M", "bi-encoder (default: the index's)"},       \
@@ -40,8 +40,6 @@ int cli_studying_run(cli_studying *s, const char *reranker, wn_first_stage stage
 /* "10,20,30" into *out (malloc, *n of them, each at least 1); -1 or the exit code. */
 int cli_parse_sizes(const cli_command *command, const char *option, const char *text, size_t **out,
                     size_t *n);
-/* The record "settings" that every such report begins with. */
-void cli_put_settings(cli_report *report, const cli_studying *s, const wn_study *study);
 /* Judgements: from a file, or the queries' expected sources, told by what is wrong with them.
  * s->qrels stays NULL when there are none. -1 or the exit code. */
 int cli_studying_labels(cli_studying *s, const char *qrels_path);
