@@ -59,6 +59,7 @@ suite_gcc() {
     CC=gcc configure gcc build && ninja -k 0 -C build >>"$logs/gcc.log" 2>&1 || { broken gcc; return; }
     tools/get_models.sh --all || echo "   models are missing: their tests will say SKIPPED"
     tools/venv.sh || echo "   pytrec_eval and ranx are missing: their tests will say SKIPPED"
+    tools/venv.sh clients || echo "   the vendors' clients are missing: their tests will say SKIPPED"
     run_meson gcc build
 }
 

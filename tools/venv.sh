@@ -1,14 +1,19 @@
 #!/bin/sh
-# venv.sh -- a virtual environment in .venv with the pinned packages that peer tests compare with.
+# venv.sh -- virtual environments with the pinned packages that tests compare winnow with.
 #
-#   tools/venv.sh    exits 0 when .venv is there; else 1, with one line that says why
+#   tools/venv.sh            .venv, for tests/cli/test_eval_peers.py: 80 MB, ten seconds
+#   tools/venv.sh clients    .venv-clients, for tests/server/test_clients.py: 280 MB (73 MB to fetch), under
+#                            a minute on an idle machine; Python 3.11 or later
 #
-# Only tests/cli/test_eval_peers.py uses it, and says SKIPPED where it is absent: nothing that is
-# built needs Python. About 80 MB and ten seconds; WN_VENV names another place.
+# Exits 0 when the environment is there; else 1, with one line that says why. Nothing that is built needs
+# Python: the tests say SKIPPED where it is absent. WN_VENV and WN_VENV_CLIENTS name other places.
 set -u
 cd "$(dirname "$0")/.."
-dir=${WN_VENV:-.venv}
-list=tests/cli/peers.txt
+case ${1:-peers} in
+peers) dir=${WN_VENV:-.venv} list=tests/cli/peers.txt ;;
+clients) dir=${WN_VENV_CLIENTS:-.venv-clients} list=tests/server/clients.txt ;;
+*) echo "usage: tools/venv.sh [peers|clients]" >&2; exit 1 ;;
+esac
 [ "$(cat "$dir/installed.txt" 2>/dev/null)" = "$(cat $list)" ] && exit 0
 
 # python3 -m venv succeeds without pip where Debian's python3-venv is missing.
@@ -18,7 +23,7 @@ if ! python3 -m venv "$dir" >/dev/null 2>&1; then
     echo "venv: python3 -m venv failed (Debian: python3-venv)" >&2
     exit 1
 fi
-if ! "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+if ! "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
     --only-binary :all: --retries 1 --timeout 20 -r $list </dev/null >"$dir/pip.log" 2>&1; then
     echo "venv: $(tail -n 1 "$dir/pip.log")" >&2
     rm -rf "$dir"
