@@ -305,7 +305,7 @@ static bool grow_embeddings(srv_batcher *b, size_t dim) {
 
 static size_t budget_of(const srv_batcher *b, const srv_encoder *encoder) {
     size_t budget = b->options.max_batch_tokens;
-    if (b->options.pass_ms > 0 && encoder->tokens_per_ms > 0) {
+    if (b->options.pass_ms > 0) { /* a model that has not been timed begins small */
         double timed = encoder->tokens_per_ms * b->options.pass_ms;
         if (timed < LEAST_PASS_TOKENS) timed = LEAST_PASS_TOKENS;
         if (timed < (double)budget) budget = (size_t)timed;
