@@ -82,6 +82,10 @@ static void block_signals(sigset_t *set) {
     sigaddset(set, SIGINT);
     sigaddset(set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, set, NULL);
+    /* A write to a file at its size limit, or to a log whose reader has gone, fails; it must not end the process. */
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGXFSZ, &ignore, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
 }
 
 static void reload(srv_server *server) {
