@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -41,8 +42,12 @@ def winnow_lines(*args, rows):
 
 
 class Server:
-    def __init__(self, *args, env=None):
-        self.process = subprocess.Popen([WINNOW, "serve", "--listen", "127.0.0.1:0", *args],
+    def __init__(self, *args, env=None, limits=None):
+        """limits: {resource.RLIMIT_*: (soft, hard)} of the process."""
+        def limit():
+            for what, values in limits.items():
+                resource.setrlimit(what, values)
+        self.process = subprocess.Popen([WINNOW, "serve", "--listen", "127.0.0.1:0", *args], preexec_fn=limit if limits else None,
                                         env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.log = []
         self.host = None
