@@ -49,10 +49,7 @@ static void look_gone(srv_connections *set, int fd) {
     if (c && c->gone) {
         /* Once more, now that nobody can close it: the event may be of an older socket of this number. */
         struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-        if (poll(&p, 1, 0) == 1 && p.revents & (POLLRDHUP | POLLHUP | POLLERR)) {
-            atomic_store(c->gone, true);
-            srv_metrics_add(set->metrics, SRV_COUNT_GONE, 1);
-        }
+        if (poll(&p, 1, 0) == 1 && p.revents & (POLLRDHUP | POLLHUP | POLLERR)) atomic_store(c->gone, true);
     }
     pthread_mutex_unlock(&set->lock);
 }

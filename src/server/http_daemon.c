@@ -258,8 +258,10 @@ static enum MHD_Result receive(srv_exchange *x, const char *data, size_t length)
 
 static void run_handler(srv_exchange *x) {
     srv_usage_current = &x->usage;
+    srv_request_current = &x->request;
     x->route->handler(x->daemon->service, &x->request, &x->response);
     srv_usage_current = NULL;
+    srv_request_current = NULL;
     if (!x->response.status)
         srv_respond_error(&x->response, x->dialect, 500, NULL, NULL, "no answer was made: a defect of winnow");
 }
@@ -368,14 +370,14 @@ static enum MHD_Result access_request(void *ctx, struct MHD_Connection *connecti
     return queue_answer(x);
 }
 
-static void log_request(srv_exchange *x, bool completed) {
+static void log_request(srv_exchange *x) {
     srv_daemon *d = x->daemon;
     double ms = srv_now_ms() - x->begin;
     int status = x->queued ? x->response.status : 499;
     srv_metrics_request(metrics(d), x->route_number, status);
     srv_metrics_time(metrics(d), SRV_STAGE_TOTAL, ms);
     srv_access a = {.id = x->id, .remote = x->remote, .client = x->client, .method = x->method, .path = x->path,
-                    .agent = header(x, "User-Agent"), .status = status, .gone = !completed,
+                    .agent = header(x, "User-Agent"), .status = status, .gone = atomic_load(&x->gone),
                     .received = x->received, .sent = x->sent, .ms = ms, .usage = &x->usage};
     srv_access_log_write(d->log, &a);
 }
@@ -388,9 +390,10 @@ static void request_over(void *ctx, struct MHD_Connection *connection, void **st
     *state = NULL;
     bool completed = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     if (!completed) atomic_store(&x->gone, true);
+    if (atomic_load(&x->gone)) srv_metrics_add(metrics(d), SRV_COUNT_GONE, 1);
     srv_stream_break(x);
     srv_connection_enter(d->connections, x->socket, SRV_CONNECTION_IDLE, 0);
-    log_request(x, completed);
+    log_request(x);
     if (x->stream.held) srv_exchange_release(x); /* the stream's response was never made */
     srv_exchange_release(x);
     atomic_fetch_sub(&d->active, 1);

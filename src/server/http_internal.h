@@ -41,7 +41,8 @@ typedef struct srv_usage {
     double queue_ms, compute_ms;
     uint64_t tokens, items;
 } srv_usage;
-extern _Thread_local srv_usage *srv_usage_current; /* NULL outside handlers */
+extern _Thread_local srv_usage *srv_usage_current;           /* NULL outside handlers */
+extern _Thread_local const srv_request *srv_request_current; /* the same */
 
 /* What srv_request.transport points to. */
 typedef struct srv_transport {

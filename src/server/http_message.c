@@ -12,6 +12,7 @@
 #include <time.h>
 
 _Thread_local srv_usage *srv_usage_current;
+_Thread_local const srv_request *srv_request_current;
 
 double srv_now_ms(void) {
     struct timespec t;

@@ -8,13 +8,16 @@
 #include "service_internal.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { SPARE_FILES = 128 }; /* for models, indexes and their journals */
+enum { SPARE_FILES = 128 /* for models, indexes and their journals */, MOST_ARENAS = 4 };
 
 struct srv_server {
     srv_config config; /* with max_connections as the file limit allows */
@@ -60,12 +63,21 @@ static void server_free(srv_server *server) {
     free(server);
 }
 
+/* Handler threads come and go; with glibc's default of eight arenas a processor each would keep its own share of
+ * freed memory, and resident memory would creep with the number of clients. */
+static void limit_arenas(void) {
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, MOST_ARENAS);
+#endif
+}
+
 wn_status srv_server_start(const srv_config *config, srv_server **out, wn_error *err) {
     int fd = -1;
     srv_server *server = calloc(1, sizeof *server);
     if (!server) return srv_fail(err, WN_ERR_MEMORY, "out of memory");
     server->config = *config;
     limit_connections(&server->config);
+    limit_arenas();
     pthread_mutex_init(&server->lock, NULL);
     pthread_mutex_init(&server->reload_lock, NULL);
     pthread_condattr_t clock;
