@@ -49,6 +49,9 @@ typedef struct wn_topics wn_topics;
  * queries. No query at all, an empty text and an id given twice are WN_ERR_FORMAT. */
 WN_API wn_status wn_topics_read(const char *path, wn_topics_format format, wn_topics **out,
                                 wn_error *err);
+/* The same of a text in memory, which is copied; name is for messages. */
+WN_API wn_status wn_topics_parse(const char *name, wn_str text, wn_topics_format format, wn_topics **out,
+                                 wn_error *err);
 WN_API void wn_topics_free(wn_topics *topics);
 WN_API size_t wn_topics_count(const wn_topics *topics);
 WN_API wn_topic wn_topics_get(const wn_topics *topics, size_t i); /* in the order of the file */
@@ -77,6 +80,9 @@ typedef struct wn_qrels wn_qrels;
  * judgement. A negative relevance means "in the pool, not judged". */
 WN_API wn_status wn_qrels_read(const char *path, wn_qrels_format format, wn_qrels **out,
                                wn_error *err);
+/* The same of a text in memory; name is for messages. */
+WN_API wn_status wn_qrels_parse(const char *name, wn_str text, wn_qrels_format format, wn_qrels **out,
+                                wn_error *err);
 WN_API wn_status wn_qrels_create(wn_qrels **out, wn_error *err);
 /* A second judgement of the same document is told by the next wn_evaluate (or wn_qrels_write). */
 WN_API wn_status wn_qrels_add(wn_qrels *qrels, const char *query, const char *document,

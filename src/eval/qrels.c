@@ -160,17 +160,29 @@ static wn_status read_lines(wn_qrels *qrels, wn_lines *lines, wn_error *err) {
     return WN_OK;
 }
 
-wn_status wn_qrels_read(const char *path, wn_qrels_format format, wn_qrels **out, wn_error *err) {
-    wn_lines lines;
+static wn_status read_all(wn_lines *lines, wn_qrels_format format, wn_qrels **out, wn_error *err) {
     wn_qrels *qrels = NULL;
-    wn_status st = wn_lines_open(path, &lines, err);
-    if (st == WN_OK) st = create(lines.path, format, &qrels, err);
-    if (st == WN_OK) st = read_lines(qrels, &lines, err);
+    wn_status st = create(lines->path, format, &qrels, err);
+    if (st == WN_OK) st = read_lines(qrels, lines, err);
     if (st == WN_OK) st = wn_qrels_sort(qrels, err);
-    wn_lines_release(&lines);
     if (st == WN_OK) *out = qrels;
     else wn_qrels_free(qrels);
     return st;
+}
+
+wn_status wn_qrels_read(const char *path, wn_qrels_format format, wn_qrels **out, wn_error *err) {
+    wn_lines lines;
+    wn_status st = wn_lines_open(path, &lines, err);
+    if (st == WN_OK) st = read_all(&lines, format, out, err);
+    wn_lines_release(&lines);
+    return st;
+}
+
+wn_status wn_qrels_parse(const char *name, wn_str text, wn_qrels_format format, wn_qrels **out,
+                         wn_error *err) {
+    wn_lines lines;
+    wn_lines_over(name, text.len ? text.data : "", text.len, &lines);
+    return read_all(&lines, format, out, err);
 }
 
 wn_status wn_qrels_from_topics(const wn_topics *topics, wn_qrels **out, wn_error *err) {

@@ -149,17 +149,29 @@ static wn_status read_lines(wn_topics *topics, wn_lines *lines, wn_topics_format
     return WN_OK;
 }
 
-wn_status wn_topics_read(const char *path, wn_topics_format format, wn_topics **out,
-                         wn_error *err) {
-    wn_lines lines;
+static wn_status create(wn_lines *lines, wn_topics_format format, wn_topics **out, wn_error *err) {
     wn_topics *topics = wn_calloc(1, sizeof *topics);
     if (!topics) return wn_fail_memory(err, sizeof *topics);
-    wn_status st = wn_lines_open(path, &lines, err);
-    if (st == WN_OK) st = read_lines(topics, &lines, format, err);
-    wn_lines_release(&lines);
+    wn_status st = read_lines(topics, lines, format, err);
     if (st == WN_OK) *out = topics;
     else wn_topics_free(topics);
     return st;
+}
+
+wn_status wn_topics_read(const char *path, wn_topics_format format, wn_topics **out,
+                         wn_error *err) {
+    wn_lines lines;
+    wn_status st = wn_lines_open(path, &lines, err);
+    if (st == WN_OK) st = create(&lines, format, out, err);
+    wn_lines_release(&lines);
+    return st;
+}
+
+wn_status wn_topics_parse(const char *name, wn_str text, wn_topics_format format, wn_topics **out,
+                          wn_error *err) {
+    wn_lines lines;
+    wn_lines_over(name, text.len ? text.data : "", text.len, &lines);
+    return create(&lines, format, out, err);
 }
 
 void wn_topics_free(wn_topics *topics) {
