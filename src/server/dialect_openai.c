@@ -102,9 +102,26 @@ static void models(srv_service *service, const srv_request *request, srv_respons
     srv_call_end(&call);
 }
 
+static void model(srv_service *service, const srv_request *request, srv_response *response) {
+    static const char PREFIX[] = "/v1/models/";
+    const char *name = request->path + sizeof PREFIX - 1;
+    srv_call call;
+    if (srv_call_begin_bare(&call, service, request, response, SRV_DIALECT_OPENAI)) {
+        json_t *found = NULL;
+        for (size_t i = 0; !found && i < srv_snapshot_encoder_count(call.snapshot); i++) {
+            const srv_encoder *encoder = srv_snapshot_encoder(call.snapshot, i);
+            if (strcmp(srv_encoder_describe(encoder).name, name) == 0) found = describe(encoder);
+        }
+        if (found) srv_respond_json(response, 200, found);
+        else srv_respond_error(response, call.dialect, 404, NULL, "model", "no such model; GET /v1/models lists them");
+    }
+    srv_call_end(&call);
+}
+
 const srv_route srv_openai_routes[] = {
     {"POST", "/v1/embeddings", SRV_DIALECT_OPENAI, embeddings, 0},
     {"GET", "/v1/models", SRV_DIALECT_OPENAI, models, 0},
+    {"GET", "/v1/models/*", SRV_DIALECT_OPENAI, model, 0},
     {"GET", "/models", SRV_DIALECT_OPENAI, models, 0},
     {"GET", "/openapi.json", SRV_DIALECT_OWN, srv_openapi_document, SRV_ROUTE_OPEN | SRV_ROUTE_BEFORE_READY},
     {NULL, NULL, SRV_DIALECT_OPENAI, NULL, 0},

@@ -54,7 +54,7 @@ bool srv_respond_event(srv_response *response, const char *event, json_t *data);
 
 typedef void (*srv_handler)(srv_service *service, const srv_request *request, srv_response *response);
 typedef struct srv_route {
-    const char *method, *path;    /* exact; "GET" also answers HEAD */
+    const char *method, *path;    /* exact, or ending in a star: a prefix; "GET" also answers HEAD */
     srv_dialect dialect;
     srv_handler handler;
     unsigned flags;

@@ -38,6 +38,13 @@ static srv_dialect dialect_of_neighbours(const char *path) {
     return SRV_DIALECT_OWN;
 }
 
+/* A route that ends in a star answers for all longer paths: a model's name may hold slashes. */
+static bool matches(const char *route, const char *path) {
+    size_t n = strlen(route);
+    if (route[n - 1] != '*') return strcmp(route, path) == 0;
+    return strncmp(route, path, n - 1) == 0 && path[n - 1];
+}
+
 const srv_route *srv_router_find(const char *method, const char *path, size_t *number, char allow[64],
                                  srv_dialect *dialect) {
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
@@ -46,7 +53,7 @@ const srv_route *srv_router_find(const char *method, const char *path, size_t *n
     *dialect = dialect_of_neighbours(path);
     for (size_t t = 0; t < NTABLES; t++)
         for (const srv_route *r = TABLES[t]; r->method; r++, i++) {
-            if (strcmp(r->path, path) != 0) continue;
+            if (!matches(r->path, path)) continue;
             *dialect = r->dialect;
             if (strcmp(r->method, wanted) == 0) {
                 *number = i;

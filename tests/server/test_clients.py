@@ -87,6 +87,9 @@ class OpenAI(Client):
 
     def test_models(self):
         self.assertEqual({m.id for m in self.client.models.list()}, {"small-xlmr", "reranker-minilm-l6-v0"})
+        self.assertEqual(self.client.models.retrieve("small-xlmr").owned_by, "winnow")
+        with self.assertRaises(self.openai.NotFoundError):
+            self.client.models.retrieve("gpt-x")
 
     def test_error_is_the_clients_own_exception(self):
         with self.assertRaises(self.openai.BadRequestError) as raised:

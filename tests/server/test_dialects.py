@@ -10,10 +10,12 @@ standard library only.
 import base64
 import json
 import math
+import os
+import re
 import struct
 import unittest
 
-from serving import EMBEDDER, RERANKER, Server, winnow_lines
+from serving import EMBEDDER, RERANKER, ROOT, Server, winnow_lines
 
 QUERY = "what is low-rank adaptation?"
 DOCUMENTS = [
@@ -27,6 +29,7 @@ DOCUMENTS = [
 TEXTS = ["a first text", "Second text, with punctuation!", "third"]
 LONG = "word " * 2000
 TOLERANCE = 1e-5
+UNTOLD = {("GET", "/")}  # the web page
 server = None
 
 
@@ -359,6 +362,14 @@ class Others(Dialect):
             self.assertEqual(m["object"], "model")
             self.assertGreater(m["created"], 0)
 
+    def test_one_model_by_name(self):
+        status, reply, _ = server.get("/v1/models/small-xlmr")
+        self.assertEqual((status, reply["id"]), (200, "small-xlmr"))
+        for name in ("none", "a/b", "small-xlmr/", "small%2Dxlm"):
+            status, reply, _ = server.get("/v1/models/" + name)
+            self.assertEqual(status, 404)
+            self.assertIn("message", reply["error"])
+
     def test_info_tells_of_either_model(self):
         _, reply, _ = server.get("/info")
         self.assertEqual(reply["model_id"], "small-xlmr")
@@ -370,12 +381,21 @@ class Others(Dialect):
         _, reply, _ = server.get("/props")
         self.assertGreater(reply["default_generation_settings"]["n_ctx"], 0)
 
-    def test_openapi_lists_the_routes(self):
-        status, reply, headers = server.get("/openapi.json")
+    def test_openapi_tells_every_route_and_no_other(self):
+        status, reply, _ = server.get("/openapi.json")
         self.assertEqual(status, 200)
         self.assertEqual(reply["openapi"], "3.1.0")
-        for path in ("/v1/rerank", "/v2/embed", "/embed", "/props", "/health"):
-            self.assertIn(path, reply["paths"])
+        told = {(method.upper(), re.sub(r"\{.*\}", "*", path)) for path, methods in reply["paths"].items() for method in methods}
+        folder = os.path.join(ROOT, "src", "server")
+        routes = set()
+        for name in os.listdir(folder):
+            if name.endswith(".c") and not name.startswith("api_"):
+                with open(os.path.join(folder, name), encoding="utf-8") as file:
+                    routes.update(re.findall(r'^ +\{"(GET|POST|PUT|DELETE)", "(/[^"]*)",', file.read(), re.M))
+        self.assertGreater(len(routes), 25)
+        # the page's own files are no API
+        routes = {(m, p) for m, p in routes if not p.startswith("/page")} - UNTOLD
+        self.assertEqual(told, routes)
 
 
 class Wrong(Dialect):
