@@ -97,14 +97,14 @@ class Server:
     def raw(self, data, timeout=10, half_close=False):
         """All bytes that come back until the server closes or timeout."""
         with self.socket(timeout) as s:
-            s.sendall(data)
-            if half_close:
-                s.shutdown(socket.SHUT_WR)
             out = b""
             try:
+                s.sendall(data)
+                if half_close:
+                    s.shutdown(socket.SHUT_WR)
                 while chunk := s.recv(65536):
                     out += chunk
-            except (TimeoutError, ConnectionResetError):
+            except OSError:  # a reset too is an answer
                 pass
             return out
 

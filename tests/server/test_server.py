@@ -432,7 +432,7 @@ class Own(unittest.TestCase):
     def test_too_many_requests_are_429_at_once(self):
         with Server("--max-concurrent", "2") as server:
             running = [self.begin(server, long_work(300)) for _ in range(2)]
-            server.wait_metric("winnow_requests_running", lambda n: n >= 3)  # these two and the asking one
+            server.wait_metric("winnow_queue_items", lambda n: n > 350)  # both are there
             start = time.monotonic()
             status, headers, body = server.post("/v1/rerank", rerank_body(1))
             self.assertLess(time.monotonic() - start, 2 * SLOW)
@@ -529,7 +529,7 @@ class Own(unittest.TestCase):
     def test_stop_finishes_what_was_accepted(self):
         server = Server()
         answers = []
-        thread = threading.Thread(target=lambda: answers.append(server.post("/v1/rerank", long_work(40), timeout=120)))
+        thread = threading.Thread(target=lambda: answers.append(server.post("/v1/rerank", long_work(12), timeout=120)))
         thread.start()
         server.wait_metric("winnow_queue_items", lambda n: n > 0)
         idle = server.connect()
@@ -545,7 +545,7 @@ class Own(unittest.TestCase):
             server.get("/health", timeout=2)
         thread.join()
         self.assertEqual(answers[0][0], 200)
-        self.assertEqual(len(json.loads(answers[0][2])["results"]), 40)
+        self.assertEqual(len(json.loads(answers[0][2])["results"]), 12)
         self.assertEqual(server.process.wait(40 * SLOW), 0)
         server.stop()
 
