@@ -20,7 +20,7 @@ typedef struct histogram {
     counter millionths;              /* the sum */
 } histogram;
 
-static const int STATUSES[] = {200, 204, 400, 401, 404, 405, 409, 413, 415, 422, 424, 429, 499, 500, 501, 503};
+static const int STATUSES[] = {200, 204, 400, 401, 404, 405, 408, 409, 413, 415, 422, 424, 429, 499, 500, 501, 503};
 enum { NSTATUSES = sizeof STATUSES / sizeof *STATUSES };
 
 struct srv_metrics {

@@ -16,7 +16,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from server_process import RERANKER, ROOT, SLOW, Server, make_embedder, scratch  # noqa: E402
+from server_process import RERANKER, SLOW, WINNOW, Server, make_embedder, scratch  # noqa: E402
 
 WORDS = "the sensor reports its reading by radio every minute and the gateway stores all of them in memory".split()
 TEXTS = [" ".join(WORDS[(i * 7 + j * (1 + i % 5)) % len(WORDS)] for j in range(5 + i % 9)) for i in range(40)]
@@ -283,8 +283,7 @@ class Own(unittest.TestCase):
                                (("--keys", "/nowhere"), 1), (("--tls-cert", "/x"), 2), (("--reranker", "none"), 2),
                                (("--config", "/nowhere"), 1)):
                 more = () if args[0] == "--reranker" else ("--reranker", RERANKER)
-                run = subprocess.run([os.environ.get("WINNOW", os.path.join(ROOT, "build", "winnow")), "serve",
-                                      "--embedder", "none", *more, *args, "--quiet"],
+                run = subprocess.run([WINNOW, "serve", "--embedder", "none", *more, *args, "--quiet"],
                                      capture_output=True, text=True, timeout=60 * SLOW, check=False)
                 self.assertEqual(run.returncode, code, (args, run.stderr))
                 self.assertTrue(run.stderr)
@@ -486,6 +485,48 @@ class Own(unittest.TestCase):
             self.assertEqual(server.get("/health", timeout=30)[0], 200)
             for s in clients:
                 s.close()
+
+    # ---- Event streams ----
+
+    def indexed(self):
+        """A server with an index of TEXTS and its small bi-encoder."""
+        documents = self.path("documents")
+        os.mkdir(documents)
+        for i, text in enumerate(TEXTS):
+            self.path(os.path.join("documents", f"{i}.txt"), text)
+        embedder, index = make_embedder(self.dir), self.path("docs.wnindex")
+        subprocess.run([WINNOW, "index", documents, "-o", index, "--model", embedder], check=True, capture_output=True)
+        return Server("--index", index, "--embedder", embedder)
+
+    def test_events_come_one_after_the_other(self):
+        with self.indexed() as server:
+            body = {"queries": TEXTS[:6], "first_stage_k": 10}
+            status, headers, data = server.post("/impact", body, headers={"Accept": "text/event-stream"}, timeout=120)
+            self.assertEqual(status, 200)
+            self.assertTrue(headers["Content-Type"].startswith("text/event-stream"))
+            frames = [dict(line.split(": ", 1) for line in f.split("\n")) for f in data.decode().strip().split("\n\n")]
+            self.assertEqual(frames[-1]["event"], "result")
+            self.assertTrue(all(f["event"] == "progress" for f in frames[:-1]))
+            done = [json.loads(f["data"])["done"] for f in frames[:-1]]
+            self.assertEqual(done, sorted(done))
+            plain = json.loads(server.post("/impact", body, timeout=120)[2])
+            self.assertEqual(json.loads(frames[-1]["data"]).keys(), plain.keys())
+
+    def test_reader_of_events_that_leaves_ends_the_work(self):
+        with self.indexed() as server:
+            data = json.dumps({"queries": TEXTS * 20, "first_stage_k": 40}).encode()
+            for _ in range(3):
+                with server.socket() as s:
+                    s.sendall(b"POST /impact HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
+                              b"Content-Length: %d\r\n\r\n" % len(data) + data)
+                    got = b""
+                    while b"event: progress" not in got:
+                        piece = s.recv(65536)
+                        self.assertTrue(piece, got)
+                        got += piece
+            server.wait_metric("winnow_requests_running", lambda n: n <= 1, timeout=30)
+            server.wait_metric("winnow_requests_aborted_total", lambda n: n == 3)
+            self.assertEqual(server.post("/v1/rerank", rerank_body(2))[0], 200)
 
     # ---- Reload and stop ----
 
