@@ -10,6 +10,7 @@ import * as compare from "./page_compare.js";
 import * as evaluate from "./page_eval.js";
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
+let indexes = [], rerankers = [];
 const MAIN_INPUT = { "tab-search": "query", "tab-compare": "compare-query", "tab-eval": "eval-file" };
 
 /* The WAI-ARIA pattern with automatic activation: one tab stop, arrows, Home and End. */
@@ -46,12 +47,26 @@ function startKeys() {
   });
 }
 
+/* What the server can do: an index without embeddings has only BM25, and without a cross-encoder nothing is reranked. */
+function allow(name, values) {
+  const inputs = [...document.querySelectorAll(`input[name=${name}]`)];
+  for (const input of inputs) input.disabled = !values.includes(input.value);
+  if (inputs.find(input => input.checked).disabled) (inputs.find(input => !input.disabled) || inputs[0]).checked = true;
+}
+
+function fitChoices() {
+  const stages = indexes.find(index => index.name === byId("index").value)?.first_stages || ["dense", "bm25", "hybrid"];
+  for (const name of ["first_stage", "eval_first_stage"]) allow(name, stages);
+  allow("rerank", rerankers.length ? ["always", "auto", "never"] : ["never"]);
+}
+
 async function loadIndexes() {
   try {
-    const { indexes } = await ask("/indexes");
+    ({ indexes, rerankers } = await ask("/indexes"));
     const chosen = byId("index").value;
     byId("index").replaceChildren(...indexes.map(index => el("option", { value: index.name }, index.name)));
     if (indexes.some(index => index.name === chosen)) byId("index").value = chosen;
+    fitChoices();
     document.querySelector(".indexes").classList.toggle("single", indexes.length < 2);
     byId("about").textContent = indexes.map(i => [i.name, `${count(i.documents, "document")}, ${count(i.passages, "passage")}`]
       .filter(Boolean).join(": ")).join(" · ");
@@ -66,7 +81,7 @@ const index = () => byId("index").value || undefined;
 search.start(index);
 compare.start();
 evaluate.start(index);
-byId("index").addEventListener("change", search.run);
+byId("index").addEventListener("change", () => { fitChoices(); search.run(); });
 document.addEventListener("server-back", loadIndexes);
 window.addEventListener("hashchange", () => choose(tabs[0])); /* a question of the report */
 document.querySelector(".indexes").classList.add("single");

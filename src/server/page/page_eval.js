@@ -79,6 +79,7 @@ function present(report) {
   const measures = [...report.measures].filter(m => Array.isArray(m.interval_95)).sort((a, b) => place(a.measure) - place(b.measure));
   const queries = report.queries || [], gained = queries.filter(q => q.gain > 0), lost = queries.filter(q => q.gain < 0).reverse();
   const main = measures.find(m => MAIN.includes(m.measure)) || measures[0], nodes = [];
+  for (const warning of report.warnings || []) nodes.push(el("p.note", {}, warning));
   if (main) nodes.push(verdict(main), el("h2", {}, "Quality with and without reranking"), measuresTable(measures));
   if (gained.length) nodes.push(el("h2", {}, `${count(gained.length, "question")} gained`), questionsTable(gained));
   if (lost.length) nodes.push(el("h2", {}, `${count(lost.length, "question")} lost`), questionsTable(lost));

@@ -51,11 +51,12 @@ function entryOf(result, reranked) {
     key: `${document}#${meta.passage}`, name: document.split("/").pop() || document, path: meta.heading_path || meta.title || "",
     text: result.content || "", dropped: result.tokens_dropped || 0, seen: result.tokens_seen || 0,
     before: result.first_stage_rank ? { rank: result.first_stage_rank, score: result.first_stage_score } : null,
-    after: reranked ? { rank: result.final_rank, score: result.rerank_score } : null,
+    after: reranked ? { rank: result.final_rank, score: result.final_score ?? result.rerank_score } : null,
     fields: [
       ["document", document], ...(meta.title ? [["title", meta.title]] : []), ...field("passage", meta.passage),
       ...(isNumber(meta.begin) ? [["bytes", `${meta.begin}\u2013${meta.end}`]] : []), ...own,
       ...field("final rank", result.final_rank), ...field("rerank score", result.rerank_score),
+      ...(result.final_score !== result.rerank_score ? field("final score", result.final_score) : []),
       ...(result.rerank_logit !== result.rerank_score ? field("rerank logit", result.rerank_logit) : []),
       ...field("first-stage rank", result.first_stage_rank), ...field("first-stage score", result.first_stage_score),
       ...field("bi-encoder score", result.bi_encoder_score), ...field("bi-encoder rank", result.bi_encoder_rank),
@@ -114,7 +115,8 @@ function present() {
     subs: {
       before: [answer.first_stage === "bm25" ? "BM25" : answer.first_stage, answer.first_stage === "bm25" ? null : answer.embedder,
         milliseconds(answer.stage1_time_ms)].filter(Boolean).join(" · "),
-      after: reranked ? `${answer.reranker} · ${milliseconds(answer.stage2_time_ms)}` : waiting ? "reading…" : ""
+      after: reranked ? [answer.reranker, answer.blend ? `+ ${Number(answer.blend.toFixed(3))} × cosine` : null,
+        milliseconds(answer.stage2_time_ms)].filter(Boolean).join(" · ") : waiting ? "reading…" : ""
     },
     notes: {
       after: waiting || reranked ? "" : skipped
