@@ -3,7 +3,8 @@
 #
 #   tools/setup.sh build    to compile winnow and run it (make, make demo)
 #   tools/setup.sh test     also clang, the sanitizers' runtime, the aarch64 compiler, qemu,
-#                           chromium (for the page of winnow report) and what makes the virtual
+#                           chromium (for the pages of winnow report and winnow serve), nodejs and npm where
+#                           their commands are missing, and what makes the virtual
 #                           environment of tools/venv.sh
 #
 # Each package is looked up with dpkg-query; apt-get runs only for those that are missing, so a
@@ -16,6 +17,10 @@ build_packages="gcc libc6-dev meson ninja-build pkg-config ca-certificates
     libjansson-dev libxxhash-dev libcmocka-dev libmicrohttpd-dev"
 test_packages="g++ clang libclang-rt-14-dev llvm
     gcc-aarch64-linux-gnu qemu-user python3-venv chromium chromium-driver"
+# Asked for by command: another vendor's nodejs brings its own npm, and conflicts with Debian's.
+for command in node:nodejs npm:npm; do
+    command -v "${command%:*}" >/dev/null 2>&1 || test_packages="$test_packages ${command#*:}"
+done
 
 case "${1:-build}" in
 build) packages=$build_packages ;;

@@ -60,6 +60,7 @@ suite_gcc() {
     tools/get_models.sh --all || echo "   models are missing: their tests will say SKIPPED"
     tools/venv.sh || echo "   pytrec_eval and ranx are missing: their tests will say SKIPPED"
     tools/venv.sh clients || echo "   the vendors' clients are missing: their tests will say SKIPPED"
+    tools/playwright.sh || echo "   playwright-core is missing: the web page's test will say SKIPPED"
     run_meson gcc build
 }
 
