@@ -19,17 +19,22 @@ WINNOW = os.environ.get("WINNOW", os.path.join(ROOT, "build", "winnow"))
 RERANKER = os.path.join(ROOT, "models", "reranker-minilm-l6-v0")
 
 
-def make_embedder():
-    golden = os.path.join(ROOT, "tests", "golden")
+def scratch_folder():
     folder = tempfile.mkdtemp(prefix="winnow-server-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = os.path.join(folder, "small-xlmr")
-    shutil.copytree(os.path.join(golden, "models", "small-xlmr"), path)
+    return folder
+
+
+def make_model(name):
+    golden = os.path.join(ROOT, "tests", "golden")
+    path = os.path.join(scratch_folder(), name)
+    shutil.copytree(os.path.join(golden, "models", name), path)
     shutil.copy(os.path.join(golden, "tokenizers", "small-xlmr", "tokenizer.json"), path)
     return path
 
 
-EMBEDDER = make_embedder()
+EMBEDDER = make_model("small-xlmr")
+SMALL_RERANKER = make_model("small-xlmr-reranker")
 
 
 def winnow_lines(*args, rows):
