@@ -11,7 +11,7 @@ cached per system, task and weights, so adding a system costs only its own pairs
 `blend` is w * cosine(bge-small) + logit of the last --reranker, with w
 fitted by conditional logistic regression on labelled groups that mine.py
 kept out of training (blend.jsonl): no evaluation task is looked at.
---blend-out writes the weights, for each bi-encoder, into the winnow.json that
+--blend-out writes the weights, for each bi-encoder, into the winnow_blend.json that
 a model directory carries.
 """
 import argparse
@@ -248,7 +248,7 @@ def arguments():
     p.add_argument("--sample", type=int, default=0, help="queries per task, 0 for all (DL19 always has all)")
     p.add_argument("--max-tokens", type=int, default=256)
     p.add_argument("--blend", action="store_true", help="add the blend with the last reranker")
-    p.add_argument("--blend-out", help="write the fitted weights here (a model's winnow.json)")
+    p.add_argument("--blend-out", help="write the fitted weights here (a model's winnow_blend.json)")
     p.add_argument("--blend-weight", type=float, help="use this weight instead of fitting one")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--winnow", default="build/winnow")

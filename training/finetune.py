@@ -5,10 +5,12 @@ queries file, JSON lines:
 
     {"query": "how do I reset the pump", "relevant": [12, 40]}
     {"query": "...", "relevant": ["guide/pump.md"], "irrelevant": [13]}
+    {"query": "...", "expected_source": "pump.md"}
 
 A number is a passage of the index (chunks.id, which `winnow search` prints
 with --json); a string is a document (the path as it was given, or the _id of
-a corpus), all of whose passages then count. "irrelevant" is optional. A fifth
+a corpus), all of whose passages then count. "expected_source" is what winnow's
+other commands read: a document by the end of its path. "irrelevant" is optional. A fifth
 of the queries is held out by a hash of their text, so the same query is held
 out in every run. The script measures reranking of BM25's top --depth on the
 held-out part before and after (nDCG@10 and MRR@10 with a paired bootstrap
@@ -75,10 +77,17 @@ def read_labelled(path, labels):
         known = [d for d in given if d in labels]
         return [i for d in known for i in labels[d]], len(given) - len(known)
 
+    for name in [s for s in labels if isinstance(s, str) and "/" in s]:
+        parts = name.split("/")
+        for k in range(1, len(parts)):
+            labels.setdefault("/".join(parts[k:]), labels[name])
     out, unknown = [], 0
     for number, record in enumerate(read_jsonl(path), 1):
+        expected = record.get("expected_source")
+        if expected and not record.get("relevant"):
+            record["relevant"] = [expected] if isinstance(expected, str) else expected
         if "query" not in record or not record.get("relevant"):
-            raise SystemExit(f"{path}: line {number}: needs \"query\" and a non-empty \"relevant\"")
+            raise SystemExit(f"{path}: line {number}: needs \"query\" and \"relevant\" or \"expected_source\"")
         (good, lost), (bad, _) = rows(record, "relevant"), rows(record, "irrelevant")
         unknown += lost
         if good:

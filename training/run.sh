@@ -21,4 +21,4 @@ OMP_NUM_THREADS=1 "$PYTHON" training/train.py --run "$RUN/v1" --groups "$RUN/gro
 mkdir -p "$OUT"
 cp "$RUN/v1/best/"* "$OUT/"
 OMP_NUM_THREADS=1 "$PYTHON" training/evaluate.py --data "$DATA" --cache "$RUN" --threads "$THREADS" \
-    --reranker v0=models/reranker-minilm-l6-v0 --reranker "v1=$OUT" --blend --blend-out "$OUT/winnow.json" --json "$RUN/table.json"
+    --reranker v0=models/reranker-minilm-l6-v0 --reranker "v1=$OUT" --blend --blend-out "$OUT/winnow_blend.json" --json "$RUN/table.json"

@@ -57,7 +57,7 @@ typedef struct wn_model_info {
     const char *document_prompt; /* "" when none */
 } wn_model_info;
 WN_API wn_model_info wn_model_describe(const wn_model *model);
-/* The weight that the reranker's winnow.json recommends for the cosine of this bi-encoder in a final order by
+/* The weight that the reranker's winnow_blend.json recommends for the cosine of this bi-encoder in a final order by
  * logit + weight * cosine (wn_search_options.blend); 0 where it names none, or one of the two is NULL. */
 WN_API float wn_model_blend(const wn_model *reranker, const wn_model *embedder);
 WN_API const wn_tokenizer *wn_model_tokenizer(const wn_model *model);

@@ -1,12 +1,12 @@
-/* model_blend.c -- winnow.json: what a reranker's makers say about using it with a bi-encoder.
+/* model_blend.c -- winnow_blend.json: what a reranker's makers say about using it with a bi-encoder.
  *
  *     {"blend": {"bge-small-en-v1.5": 12.5, "all-MiniLM-L6-v2": 8}}
  *
  * A small cross-encoder and a bi-encoder are wrong in different ways, so that
  * logit + weight * cosine can rank better than either. The weight depends on both models and is fitted
  * on training data (training/evaluate.py --blend); names are those of model directories, as two exports of
- * one model (ONNX, safetensors) have different hashes and the same cosines. The file is ours: no other
- * program writes or needs it. */
+ * one model (ONNX, safetensors) have different hashes and the same cosines. Not in winnow.json: that one
+ * is written by `winnow model pull` and would take its place. */
 #include "model/model_blend.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -30,7 +30,7 @@ static wn_status read_entry(const char *path, const char *name, const json_t *va
 
 wn_status wn_blends_read(const char *dir, wn_blends *out, wn_error *err) {
     json_t *root = NULL;
-    char *path = wn_path_join(dir, "winnow.json");
+    char *path = wn_path_join(dir, "winnow_blend.json");
     if (!path) return wn_fail_memory(err, strlen(dir));
     wn_status st = WN_OK;
     if (!wn_file_exists(path)) goto fail;

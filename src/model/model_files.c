@@ -34,7 +34,7 @@ wn_model_file wn_model_file_kind(const char *name) {
     static const char *const descriptions[] = {
         "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
         "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json",
-        "winnow.json"};
+        "winnow_blend.json"};
     for (size_t i = 0; i < sizeof descriptions / sizeof *descriptions; i++)
         if (strcmp(name, descriptions[i]) == 0) return WN_FILE_DESCRIPTION;
     if (is_module_config(name)) return WN_FILE_DESCRIPTION;

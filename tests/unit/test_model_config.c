@@ -507,7 +507,7 @@ static void real_models_are_read_as_sentence_transformers_does(void **state) {
 
 static wn_status read_blends(const char *text, wn_blends *out, wn_error *err) {
     *out = (wn_blends){0};
-    scratch_text(&dir, "winnow.json", text);
+    scratch_text(&dir, "winnow_blend.json", text);
     return wn_blends_read(dir.dir, out, err);
 }
 
@@ -533,7 +533,7 @@ static void blends_that_are_wrong_are_refused(void **state) {
         wn_blends b;
         wn_error err = {0};
         assert_int_equal(read_blends(wrong[i], &b, &err), WN_ERR_FORMAT);
-        if (!strstr(err.message, "winnow.json")) fail_msg("%s: %s", wrong[i], err.message);
+        if (!strstr(err.message, "winnow_blend.json")) fail_msg("%s: %s", wrong[i], err.message);
         wn_blends_release(&b);
     }
 }
