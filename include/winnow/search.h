@@ -48,7 +48,8 @@ typedef struct wn_searcher wn_searcher;
  * index was made by another bi-encoder than `bi`. */
 WN_API wn_status wn_searcher_create(wn_index *index, wn_bi_encoder *bi, wn_cross_encoder *cross,
                                     wn_searcher **out, wn_error *err);
-/* The same over any scorers (winnow/model.h), which are copied; what they point to is borrowed. */
+/* The same over any scorers (winnow/model.h), which are copied; what they point to is borrowed. Once a
+ * wn_search has begun to call `score` it asks the index nothing more: another searcher may have it then. */
 WN_API wn_status wn_searcher_create_with(wn_index *index, const wn_scorers *scorers, wn_searcher **out,
                                          wn_error *err);
 WN_API void wn_searcher_free(wn_searcher *searcher);

@@ -23,6 +23,12 @@ struct wn_topics {
     wn_pool_text text;
 };
 
+static bool is_blank(wn_str line) {
+    for (size_t i = 0; i < line.len; i++)
+        if (line.data[i] != ' ' && line.data[i] != '\t') return false;
+    return true;
+}
+
 static wn_status add_expected(wn_topics *topics, stored_topic *t, const json_t *source,
                               const wn_lines *lines, wn_error *err) {
     const char *name = json_string_value(source);
@@ -42,7 +48,7 @@ static wn_status add_topic(wn_topics *topics, const wn_lines *lines, wn_str id, 
                            const json_t *expected, wn_error *err) {
     uint32_t number;
     bool fresh;
-    if (!text.len || strspn(text.data, " \t") >= text.len)
+    if (is_blank(text))
         return wn_fail_line(err, WN_ERR_FORMAT, lines->path, lines->line, "the query is empty");
     WN_TRY(wn_check_id(lines, id, "the query's id", err));
     WN_TRY(wn_id_table_add(&topics->ids, id.data, id.len, &number, &fresh, err));
@@ -121,12 +127,6 @@ static wn_status read_plain(wn_topics *topics, const wn_lines *lines, wn_str lin
     char number[32];
     int n = snprintf(number, sizeof number, "%zu", topics->ids.count + 1);
     return add_topic(topics, lines, (wn_str){number, (size_t)n}, line, NULL, err);
-}
-
-static bool is_blank(wn_str line) {
-    for (size_t i = 0; i < line.len; i++)
-        if (line.data[i] != ' ' && line.data[i] != '\t') return false;
-    return true;
 }
 
 static wn_topics_format guess_format(wn_str line) {

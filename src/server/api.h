@@ -52,6 +52,9 @@ bool srv_body_depths(srv_call *call, size_t *first_stage_k, size_t *k);
 /* `blend`; not given: what the reranker recommends for the embedder. */
 bool srv_body_blend(srv_searching *s, float *out);
 
+/* A field of the query string into the body, as a string; one that is not UTF-8 is refused, not left out:
+ * else the default would answer for it. Absent: nothing. */
+bool srv_call_take_query(srv_call *call, const char *name, const char *field);
 /* Replaces the body by one whose integers are integers: for what is stored or handed on as it was sent. */
 bool srv_call_read_exactly(srv_call *call);
 /* 200 with nine digits, which is how the command line writes: every float comes back as it was. Steals body;

@@ -253,6 +253,18 @@ bool srv_body_filters(srv_call *call, srv_filters *out) {
     return true;
 }
 
+/* ---- The query string ------------------------------------------------------------------- */
+
+bool srv_call_take_query(srv_call *call, const char *name, const char *field) {
+    const char *text = srv_request_query(call->request, name);
+    if (!call->body) call->body = json_object();
+    if (!call->body) return srv_call_no_memory(call);
+    if (!text) return true;
+    json_t *value = json_string(text);
+    if (!value) return srv_call_invalid(call, name, "%s is not UTF-8", name);
+    return json_object_set_new(call->body, field, value) == 0 || srv_call_no_memory(call);
+}
+
 /* ---- Bodies and answers ------------------------------------------------------------------ */
 
 bool srv_call_read_exactly(srv_call *call) {

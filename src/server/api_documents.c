@@ -244,21 +244,14 @@ static void remove_documents(srv_call *call, const char *const *sources, size_t 
     free(known);
 }
 
-/* ?source=...&index=... as a body. */
-static bool take_delete_query(srv_call *call) {
-    const char *source = srv_request_query(call->request, "source"), *index = srv_request_query(call->request, "index");
-    call->body = json_pack("{s:o*, s:o*}", "source", source ? json_string(source) : NULL, "index",
-                           index ? json_string(index) : NULL);
-    return call->body || srv_call_no_memory(call);
-}
-
 void srv_api_documents_delete(srv_service *service, const srv_request *request, srv_response *response) {
     srv_call call;
     const char **sources = NULL;
     size_t n = 0;
     bool good = request->body_length
                     ? srv_call_begin(&call, service, request, response, SRV_DIALECT_OWN)
-                    : srv_call_begin_bare(&call, service, request, response, SRV_DIALECT_OWN) && take_delete_query(&call);
+                    : srv_call_begin_bare(&call, service, request, response, SRV_DIALECT_OWN) &&
+                          srv_call_take_query(&call, "source", "source") && srv_call_take_query(&call, "index", "index");
     if (good && take_sources(&call, &sources, &n)) remove_documents(&call, sources, n);
     free(sources);
     srv_call_end(&call);
@@ -315,11 +308,8 @@ static void list_documents(srv_call *call) {
 
 void srv_api_documents_list(srv_service *service, const srv_request *request, srv_response *response) {
     srv_call call;
-    if (srv_call_begin_bare(&call, service, request, response, SRV_DIALECT_OWN)) {
-        const char *index = srv_request_query(request, "index");
-        call.body = json_pack("{s:o*}", "index", index ? json_string(index) : NULL);
-        if (call.body) list_documents(&call);
-        else (void)srv_call_no_memory(&call);
-    }
+    if (srv_call_begin_bare(&call, service, request, response, SRV_DIALECT_OWN) &&
+        srv_call_take_query(&call, "index", "index"))
+        list_documents(&call);
     srv_call_end(&call);
 }

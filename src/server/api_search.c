@@ -120,37 +120,28 @@ void srv_api_search(srv_service *service, const srv_request *request, srv_respon
 
 /* ---- GET ------------------------------------------------------------------------------ */
 
-/* A number where the field is one and the text reads as one; else the text, for the field's own error. */
-static json_t *query_value(const char *text, bool number) {
+/* A text that reads as a number becomes one; another is left for the field's own error. */
+static bool take_number(srv_call *call, const char *name) {
+    const char *text = srv_request_query(call->request, name);
     char *end;
-    double value = number ? strtod(text, &end) : 0;
-    return number && *text && !*end && isfinite(value) ? json_real(value) : json_string(text);
+    double value = text && *text ? strtod(text, &end) : NAN;
+    if (!isfinite(value) || *end) return srv_call_take_query(call, name, name);
+    return json_object_set_new(call->body, name, json_real(value)) == 0 || srv_call_no_memory(call);
 }
 
 static bool take_query(srv_call *call) {
-    static const struct { const char *name, *field; bool number; } FIELDS[] = {
-        {"q", "query", false}, {"query", "query", false}, {"index", "index", false}, {"k", "k", true},
-        {"first_stage_k", "first_stage_k", true}, {"first_stage", "first_stage", false},
-        {"rerank", "rerank", false}, {"reranker", "reranker", false}, {"skip_threshold", "skip_threshold", true},
-        {"blend", "blend", true}, {"min_score", "min_score", true}, {"where", "where", false},
-        {"length_policy", "length_policy", false}};
-    call->body = json_object();
-    if (!call->body) return srv_call_no_memory(call);
-    for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
-        const char *text = srv_request_query(call->request, FIELDS[i].name);
-        if (!text) continue;
-        json_t *value = query_value(text, FIELDS[i].number);
-        if (!value) return srv_call_invalid(call, FIELDS[i].name, "%s is not UTF-8", FIELDS[i].name);
-        if (json_object_set_new(call->body, FIELDS[i].field, value) != 0) return srv_call_no_memory(call);
-    }
-    const char *timeout = srv_request_query(call->request, "timeout_ms");
-    if (!timeout) return true;
-    json_t *value = query_value(timeout, true);
-    double ms = json_is_real(value) ? json_real_value(value) : 0;
-    json_decref(value);
-    if (!(ms > 0)) return srv_call_invalid(call, "timeout_ms", "timeout_ms must be a number above 0");
+    static const char *const TEXTS[] = {"index", "first_stage", "rerank", "reranker", "where", "length_policy"};
+    static const char *const NUMBERS[] = {"k", "first_stage_k", "skip_threshold", "blend", "min_score", "timeout_ms"};
+    if (!srv_call_take_query(call, "query", "query") || !srv_call_take_query(call, "q", "query")) return false;
+    for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++)
+        if (!srv_call_take_query(call, TEXTS[i], TEXTS[i])) return false;
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++)
+        if (!take_number(call, NUMBERS[i])) return false;
+    double ms = 0;
+    bool given;
+    if (!srv_body_number(call, "timeout_ms", 1e-6, 1e15, &ms, &given)) return false;
     double deadline = call->begin_ms + ms;
-    if (call->deadline_ms <= 0 || deadline < call->deadline_ms) call->deadline_ms = deadline;
+    if (given && (call->deadline_ms <= 0 || deadline < call->deadline_ms)) call->deadline_ms = deadline;
     return true;
 }
 

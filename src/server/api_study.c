@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STUDIES = 2 };
+enum { STUDIES = 2, MOST_PAIRS = 1000000 };
 static const double EVENT_MS = 100;
 static atomic_int running;
 
@@ -81,6 +81,16 @@ static bool read_topics(srv_studying *s, srv_call *call) {
     return good;
 }
 
+/* Each candidate of each query is kept until the answer: a hundred bytes. */
+static bool check_size(srv_studying *s, srv_call *call) {
+    size_t n = wn_topics_count(s->topics);
+    if (s->options.max_queries && n > s->options.max_queries) n = s->options.max_queries;
+    if (s->depth < s->k) s->depth = s->k;
+    if (n <= MOST_PAIRS / s->depth) return true;
+    return srv_call_invalid(call, "queries", "%zu queries of %zu candidates are too many; at most %d pairs are taken", n,
+                            s->depth, MOST_PAIRS);
+}
+
 bool srv_studying_open(srv_studying *s, srv_call *call) {
     const char *accept = srv_request_header(call->request, "Accept");
     srv_searching *searching = &s->searching;
@@ -91,10 +101,9 @@ bool srv_studying_open(srv_studying *s, srv_call *call) {
     s->k = 5;
     if (!srv_call_read_exactly(call) || !read_topics(s, call) || !srv_body_depths(call, &s->depth, &s->k) ||
         !srv_body_filters(call, &s->filters) || !srv_body_length_policy(call, &s->options.length_policy) ||
-        !srv_body_count(call, "max_queries", 1, &s->options.max_queries) || !count_in(s) ||
+        !srv_body_count(call, "max_queries", 1, &s->options.max_queries) || !check_size(s, call) || !count_in(s) ||
         !srv_searching_open(searching, call, true) || !srv_body_first_stage(searching, &s->options.first_stage))
         return false;
-    if (s->depth < s->k) s->depth = s->k;
     s->options.filters = s->filters.items;
     s->options.nfilters = s->filters.n;
     return true;

@@ -308,6 +308,7 @@ class Studies(Api):
                 ("/eval", {"queries": self.QUERIES, "qrels": {"a": 1}}, 400, "qrels"),
                 ("/eval", {"queries": self.QUERIES, "qrels": {"zz": {"d": 1}}, "rerank": False}, 400, ""),
                 ("/eval", {"queries": self.QUERIES, "qrels": "nonsense"}, 400, "qrels"),
+                ("/impact", {"queries": ["x"] * 1000, "first_stage_k": 1001}, 400, "too many"),
                 ("/impact", {"queries": self.QUERIES, "index": "other"}, 404, "docs, plain"),
                 ("/impact", {"queries": [{"id": "a", "query": "x"}, {"id": "a", "query": "y"}]}, 400, "given before")):
             with self.subTest(path=path, body=str(body)[-60:]):
@@ -374,7 +375,10 @@ class Documents(Api):
         self.assertEqual(len(set(seen)), 29)
         for query in ("limit=0", "limit=1001", "after=-1", "after=x", "limit="):
             self.refused(self.server.get("/documents?" + query), 400, query.split("=")[0])
-        self.refused(self.server.get("/documents?index=other"), 404, "notes")
+        for index, status in (("other", 404), ("%ff", 400)):
+            self.refused(self.server.get(f"/documents?index={index}"), status)
+            self.refused(self.server.request("DELETE", f"/documents?source=p00&index={index}"), status)
+        self.assertEqual(len(self.listed("&source=p00")), 1)
 
     def test_rebuild_keeps_what_was_put(self):
         documents = os.path.join(folder, "docs")

@@ -32,6 +32,13 @@ static void check_error(const bad_case *c, const char *path, wn_status st, const
         fail_msg("\"%s\": %s", c->text, err->message);
 }
 
+/* In memory of just that size, so that a sanitizer sees a step over its end. */
+static wn_str exact_copy(const char *text, size_t len) {
+    char *copy = malloc(len ? len : 1);
+    memcpy(copy, text, len);
+    return (wn_str){copy, len};
+}
+
 static void qrels_malformed_lines_name_file_and_line(void **state) {
     static const bad_case CASES[] = {
         {"", 0, WN_ERR_FORMAT, -1, "no judgement"},
@@ -56,6 +63,9 @@ static void qrels_malformed_lines_name_file_and_line(void **state) {
         wn_qrels *qrels = NULL;
         wn_error err = {0};
         check_error(c, path, wn_qrels_read(path, WN_QRELS_AUTO, &qrels, &err), &err);
+        wn_str text = exact_copy(c->text, c->len ? c->len : strlen(c->text));
+        check_error(c, "upload", wn_qrels_parse("upload", text, WN_QRELS_AUTO, &qrels, &err), &err);
+        free((void *)(uintptr_t)text.data);
         assert_null(qrels);
         unlink(path);
     }
@@ -111,6 +121,9 @@ static void topics_malformed_lines_name_file_and_line(void **state) {
         wn_topics *topics = NULL;
         wn_error err = {0};
         check_error(c, path, wn_topics_read(path, WN_TOPICS_AUTO, &topics, &err), &err);
+        wn_str text = exact_copy(c->text, strlen(c->text));
+        check_error(c, "upload", wn_topics_parse("upload", text, WN_TOPICS_AUTO, &topics, &err), &err);
+        free((void *)(uintptr_t)text.data);
         assert_null(topics);
         unlink(path);
     }
@@ -135,6 +148,22 @@ static wn_topics *topics_of(const char *text) {
     if (wn_topics_read(path, WN_TOPICS_AUTO, &topics, &err) != WN_OK) fail_msg("%s", err.message);
     unlink(path);
     return topics;
+}
+
+static void texts_in_memory_are_read_as_files_are(void **state) {
+    wn_topics *topics = NULL;
+    wn_qrels *qrels = NULL;
+    wn_error err;
+    wn_str text = exact_copy("1\tone\n2\t two ", 13), judged = exact_copy("1 0 a 1\n2 0 b 3", 15);
+    assert_int_equal(wn_topics_parse("t", text, WN_TOPICS_AUTO, &topics, &err), WN_OK);
+    assert_int_equal(wn_qrels_parse("q", judged, WN_QRELS_AUTO, &qrels, &err), WN_OK);
+    free((void *)(uintptr_t)text.data); /* nothing of them is borrowed */
+    free((void *)(uintptr_t)judged.data);
+    assert_string_equal(wn_topics_get(topics, 1).text.data, " two ");
+    int relevance;
+    assert_true(wn_qrels_relevance(qrels, "2", "b", &relevance) && relevance == 3);
+    wn_topics_free(topics);
+    wn_qrels_free(qrels);
 }
 
 static void topics_of_three_kinds_are_told_apart(void **state) {
@@ -429,6 +458,7 @@ int main(void) {
         cmocka_unit_test(run_malformed_lines_name_file_and_line),
         cmocka_unit_test(topics_malformed_lines_name_file_and_line),
         cmocka_unit_test(absent_files_are_not_found),
+        cmocka_unit_test(texts_in_memory_are_read_as_files_are),
         cmocka_unit_test(topics_of_three_kinds_are_told_apart),
         cmocka_unit_test(source_is_the_expected_one_it_ends_with),
         cmocka_unit_test(demo_queries_all_have_a_source),

@@ -10,6 +10,7 @@ static study_fixture f;
 /* Hands on in pieces of `piece`, longest place first, as a batcher might. */
 typedef struct calls {
     wn_scorers sessions;
+    wn_searcher *lose_index; /* whose index is gone once scoring begins */
     size_t piece, embeds, scores, stop_after; /* stop_after: pairs done under a deadline */
     double time_left_ms;
     wn_status fail;
@@ -33,6 +34,7 @@ static wn_status score(void *ctx, wn_str query, const wn_str *passages, size_t n
     size_t most = time_left_ms > 0 && c->stop_after < n ? c->stop_after : n;
     c->scores++;
     c->time_left_ms = time_left_ms;
+    if (c->lose_index) c->lose_index->index = NULL;
     if (c->fail) return wn_fail(err, c->fail, "told to fail");
     for (size_t end = most; end; end -= end < c->piece ? end : c->piece) {
         size_t begin = end < c->piece ? 0 : end - c->piece, ignored;
@@ -131,6 +133,22 @@ static void deadline_is_handed_on_and_its_rest_kept_in_order(void **state) {
     wn_searcher_free(other);
 }
 
+static void index_is_not_asked_once_scoring_began(void **state) {
+    calls c = {0};
+    for (int stage = WN_FIRST_DENSE; stage <= WN_FIRST_HYBRID; stage++) {
+        wn_searcher *other = searcher_of(&c);
+        wn_search_options options = wn_search_options_default();
+        options.first_stage = (wn_first_stage)stage;
+        options.blend = 1.5f;
+        options.skip_when_sure = true;
+        options.skip_threshold = 1.1f;
+        c.lose_index = other;
+        assert_true(same_answer(other, queries[0], &options) > 0);
+        assert_null(other->index);
+        wn_searcher_free(other);
+    }
+}
+
 static void short_work_without_a_deadline_is_a_defect(void **state) {
     calls c = {.fail = WN_ERR_CANCELLED};
     wn_searcher *other = searcher_of(&c);
@@ -181,6 +199,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_give_the_same_bits_as_sessions),
         cmocka_unit_test(deadline_is_handed_on_and_its_rest_kept_in_order),
+        cmocka_unit_test(index_is_not_asked_once_scoring_began),
         cmocka_unit_test(short_work_without_a_deadline_is_a_defect),
         cmocka_unit_test(explain_and_compare_are_the_same),
     };
