@@ -49,8 +49,10 @@ export function contrastFaults() {
     judge(`edge of ${node.id || node.textContent}`, parse(style.borderTopColor), ground(node.parentElement), 3);
     if (node.placeholder) judge(`placeholder of ${node.id}`, parse(getComputedStyle(node, "::placeholder").color), ground(node), 4.5);
   }
-  for (const node of document.querySelectorAll(".lines path.line:not(.leaves, .enters)"))
-    judge(`line ${node.getAttribute("class")}`, parse(getComputedStyle(node).stroke), ground(node.parentElement.parentElement), 3);
+  for (const node of document.querySelectorAll(".lines path.line")) {
+    const style = getComputedStyle(node), color = parse(style.stroke);
+    judge(`line ${node.getAttribute("class")}`, { ...color, a: color.a * Number(style.opacity) }, ground(node.parentElement.parentElement), 3);
+  }
   for (const node of document.querySelectorAll(".bar i"))
     if (seen(node)) judge("bar", parse(getComputedStyle(node).backgroundColor), ground(node.closest(".card")), 3);
   return { faults: [...new Set(faults)], texts };
