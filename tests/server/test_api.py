@@ -9,6 +9,7 @@ one, the index a few documents of examples/docs. Python's standard library only.
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -453,6 +454,35 @@ class Documents(Api):
             thread.join()
         self.assertEqual(failures, [])
         self.assertEqual(len(self.listed("&source=w*")), 24)
+
+
+class FullDisk(Api):
+    def test_full_disk_is_told_and_keeps_what_was_answered_for(self):
+        """RLIMIT_FSIZE stands for a disk that fills up: write(2) fails with EFBIG."""
+        path = os.path.join(folder, "full.wnindex")
+        shutil.copy(os.path.join(folder, "docs.wnindex"), path)
+        limit = os.path.getsize(path) + 200000
+        full = Server("--index", path, "--reranker", "none", limits={resource.RLIMIT_FSIZE: (limit, limit)})
+        try:
+            held, refused = [], None
+            for i in range(200):
+                text = f"zeppelin{i} " + " ".join(f"w{random.randrange(99999)}" for _ in range(1500))
+                answer = full.post("/documents", {"source": f"d{i}", "text": text})
+                if answer[0] != 200:
+                    refused = answer
+                    break
+                held.append(f"d{i}")
+            self.refused(refused, 503, "no space")
+            self.assertGreater(len(held), 0)
+            self.assertEqual(full.post("/search", {"query": "zeppelin0", "first_stage": "bm25"})[1]["results"][0]["document"], "d0")
+        finally:
+            full.stop()
+        again = Server("--index", path, "--reranker", "none")
+        try:
+            got = [d["source"] for d in self.ok(again.get("/documents?source=d*&limit=1000"))["documents"]]
+            self.assertEqual(sorted(got), sorted(held))
+        finally:
+            again.stop()
 
 
 class Kills(unittest.TestCase):

@@ -2,6 +2,7 @@
  * they are written. */
 #include "fake_index.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -367,6 +368,39 @@ static void second_writer_is_busy(void **state) {
     remove_path(path);
 }
 
+/* In our own memory; SQLite's has tests of its own. */
+static void every_failing_allocation_leaves_the_index_as_it_was(void **state) {
+    fake_model model = {0};
+    char *path = build_small(&model), *text = long_text(300, 5);
+    wn_new_document d[3] = {doc("docs/lora.md", NULL, "changed"), doc("new.md", "T", "# A\n\ntext\n"), doc("long", NULL, text)};
+    d[1].markdown = true;
+    d[1].metadata = "{\"k\": [1, {\"m\": null}]}";
+    wn_embedder embedder = fake_embedder(&model);
+    const char *sources[2] = {"long", "docs/lora.md"};
+    json_set_alloc_funcs(wn_malloc, wn_free);
+    for (int removing = 0; removing < 2; removing++) {
+        wn_status st = WN_ERR_MEMORY;
+        uint64_t n = 1;
+        for (; n < 3000 && st != WN_OK; n++) {
+            wn_error err = {0};
+            wn_memory_fail_at(n, true);
+            st = removing ? wn_index_remove(path, sources, 2, NULL, NULL, NULL, &err)
+                          : wn_index_put_from(path, d, 3, &embedder, NULL, NULL, NULL, &err);
+            wn_memory_fail_at(0, false);
+            /* jansson calls some failed allocations in its scanner a syntax error: a refusal as well */
+            if (st != WN_OK && st != WN_ERR_MEMORY && !(st == WN_ERR_ARGUMENT && strstr(err.message, "JSON")))
+                fail_msg("allocation %llu: %s", (unsigned long long)n, err.message);
+            if (st != WN_OK) assert_int_equal(list(path, NULL).n, removing ? small_count + 2 : small_count);
+        }
+        assert_true(st == WN_OK && n > (removing ? 5 : 30));
+        check_consistent(path);
+    }
+    json_set_alloc_funcs(malloc, free);
+    assert_int_equal(list(path, NULL).n, small_count);
+    free(text);
+    remove_path(path);
+}
+
 /* ---- kill -9 --------------------------------------------------------------------- */
 
 enum { names = 12 };
@@ -496,6 +530,7 @@ int main(void) {
         cmocka_unit_test(failing_model_leaves_the_index_as_it_was),
         cmocka_unit_test(put_minds_passages_that_a_killed_build_left),
         cmocka_unit_test(second_writer_is_busy),
+        cmocka_unit_test(every_failing_allocation_leaves_the_index_as_it_was),
         cmocka_unit_test(kill_loses_nothing_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
