@@ -156,14 +156,15 @@ static wn_status score_packed(wn_cross_encoder *encoder, wn_pair_score *out, wn_
     return WN_OK;
 }
 
-/* query_of(i) is queries[i], or queries[0] for all when they share one. */
+/* The query of i is queries[i], or queries[0] for all when they share one. Neighbours with the very same query
+ * (a server's shared batch) have it tokenised once. */
 static wn_status score_pairs(wn_cross_encoder *encoder, const wn_str *queries, bool shared,
                              const wn_str *documents, size_t n, size_t batch_size,
                              wn_length_policy policy, wn_pair_score *out, wn_error *err) {
     if (!batch_size) batch_size = DEFAULT_BATCH;
     wn_packing_clear(&encoder->packing);
     for (size_t i = 0; i < n; i++) {
-        if (i == 0 || !shared)
+        if (i == 0 || (!shared && (queries[i].data != queries[i - 1].data || queries[i].len != queries[i - 1].len)))
             WN_TRY(wn_tokenizer_encode_raw(encoder->model->tokenizer, queries[i], encoder->query,
                                            err));
         WN_TRY(add_pair(encoder, i, documents[i], policy, err));

@@ -44,6 +44,7 @@ typedef struct srv_exchange {
     bool refused;    /* the response is ready before a handler ran; what still comes is read and dropped */
     bool dispatched; /* a handler has it or had it */
     bool handled;    /* it is done: the response is ready. Written before resume, read after */
+    bool admitted;   /* counted among the running ones */
     bool queued;
     size_t sent;
     srv_usage usage;

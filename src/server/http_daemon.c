@@ -29,9 +29,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Parsed JSON takes up to twenty times its text: RUNNING_BODIES_MOST bounds what handlers can hold at once. */
 static const size_t DRAIN_MOST = (size_t)256 << 20, LARGE_BODY = (size_t)64 << 20,
-                    ALL_BODIES_MOST = (size_t)512 << 20;
+                    ALL_BODIES_MOST = (size_t)256 << 20, RUNNING_BODIES_MOST = (size_t)64 << 20;
 enum { LAST_ANSWERS_MS = 1000 };
+
+/* Requests that one client has in handlers. */
+typedef struct client_load {
+    struct client_load *next;
+    size_t running;
+    char name[];
+} client_load;
 
 struct srv_daemon {
     const srv_config *config;
@@ -46,6 +54,9 @@ struct srv_daemon {
     atomic_size_t body_bytes; /* held by all of them */
     atomic_bool stopping;
     int listen_fd;
+    /* The network thread's alone. */
+    client_load *clients;
+    size_t running_bytes; /* bodies of requests in handlers */
 };
 
 srv_connections *srv_daemon_connections(srv_daemon *d) { return d->connections; }
@@ -167,10 +178,14 @@ static bool read_timeout(srv_exchange *x) {
 
 static bool check_length(srv_exchange *x) {
     const srv_config *config = x->daemon->config;
-    x->body_limit = config->max_body_bytes;
+    x->body_limit = config->max_body_bytes; /* and below, what Content-Length says if that is less */
     if (x->route->flags & SRV_ROUTE_LARGE_BODY && x->body_limit < LARGE_BODY) x->body_limit = LARGE_BODY;
     const char *length = header(x, "Content-Length");
-    if (!length || strtoull(length, NULL, 10) <= x->body_limit) return true;
+    unsigned long long bytes = length ? strtoull(length, NULL, 10) : 0;
+    if (bytes <= x->body_limit) {
+        if (length) x->body_limit = (size_t)bytes; /* libmicrohttpd lets no more through */
+        return true;
+    }
     srv_metrics_add(metrics(x->daemon), SRV_COUNT_TOO_LARGE, 1);
     refuse(x, 413, "the body has %.20s bytes, %zu are accepted", length, x->body_limit);
     return false;
@@ -218,7 +233,8 @@ static void judge_head(srv_exchange *x) {
 
 static bool grow_body(srv_exchange *x, size_t length) {
     if (x->body_length + length + 1 <= x->body_cap) return true;
-    size_t cap = 2 * x->body_cap > x->body_length + length + 1 ? 2 * x->body_cap : x->body_length + length + 1;
+    size_t cap = x->body_length + length + 1;
+    if (cap < 2 * x->body_cap) cap = 2 * x->body_cap < x->body_limit + 1 ? 2 * x->body_cap : x->body_limit + 1;
     size_t more = cap - x->body_cap;
     if (atomic_fetch_add(&x->daemon->body_bytes, more) + more > ALL_BODIES_MOST) {
         atomic_fetch_sub(&x->daemon->body_bytes, more);
@@ -281,16 +297,57 @@ static void handle(void *job) {
     srv_exchange_release(x);
 }
 
+static client_load **find_client(srv_daemon *d, const char *name) {
+    client_load **at = &d->clients;
+    while (*at && strcmp((*at)->name, name) != 0) at = &(*at)->next;
+    return at;
+}
+
+/* Counts a request against its client and the bodies in handlers; false: refused. One client gets three
+ * quarters of max_concurrent, so that others find a place. */
+static bool admit(srv_exchange *x) {
+    srv_daemon *d = x->daemon;
+    size_t most = d->config->max_concurrent, length = strlen(x->client) + 1;
+    client_load **at = find_client(d, x->client);
+    if (d->running_bytes && d->running_bytes + x->body_length > RUNNING_BODIES_MOST) {
+        refuse(x, 429, "too many large requests run already; try again later");
+    } else if (*at && (*at)->running >= most - most / 4) {
+        refuse(x, 429, "%zu of your requests run already; try again later", (*at)->running);
+    } else if (!*at && !(*at = calloc(1, sizeof **at + length))) {
+        refuse(x, 503, "out of memory");
+    }
+    if (x->refused) {
+        srv_metrics_add(metrics(d), SRV_COUNT_BUSY_REQUESTS, 1);
+        return false;
+    }
+    memcpy((*at)->name, x->client, length);
+    (*at)->running++;
+    d->running_bytes += x->body_length;
+    x->admitted = true;
+    return true;
+}
+
+static void dismiss(srv_exchange *x) {
+    if (!x->admitted) return;
+    client_load **at = find_client(x->daemon, x->client), *c = *at;
+    x->admitted = false;
+    x->daemon->running_bytes -= x->body_length;
+    if (--c->running) return;
+    *at = c->next;
+    free(c);
+}
+
 /* The answer is queued when libmicrohttpd comes back after the resume, never on a suspended connection. */
 static void dispatch(srv_exchange *x) {
     srv_daemon *d = x->daemon;
     x->dispatched = true;
-    srv_connection_enter(d->connections, x->socket, SRV_CONNECTION_RUNNING, 0);
     if (x->route->flags & SRV_ROUTE_INLINE) {
         run_handler(x);
         x->handled = true;
         return;
     }
+    if (!admit(x)) return;
+    srv_connection_enter(d->connections, x->socket, SRV_CONNECTION_RUNNING, 0);
     atomic_fetch_add(&x->holders, 1);
     MHD_suspend_connection(x->connection);
     srv_connection_watch(d->connections, x->socket, &x->gone);
@@ -365,7 +422,7 @@ static enum MHD_Result access_request(void *ctx, struct MHD_Connection *connecti
     if (x->queued) return MHD_YES;
     if (!x->refused && !x->dispatched) {
         dispatch(x);
-        if (!(x->route->flags & SRV_ROUTE_INLINE)) return MHD_YES;
+        if (x->admitted) return MHD_YES; /* suspended: we are called again with the answer */
     }
     return queue_answer(x);
 }
@@ -392,6 +449,7 @@ static void request_over(void *ctx, struct MHD_Connection *connection, void **st
     if (!completed) atomic_store(&x->gone, true);
     if (atomic_load(&x->gone)) srv_metrics_add(metrics(d), SRV_COUNT_GONE, 1);
     srv_stream_break(x);
+    dismiss(x);
     srv_connection_enter(d->connections, x->socket, SRV_CONNECTION_IDLE, 0);
     log_request(x);
     if (x->stream.held) srv_exchange_release(x); /* the stream's response was never made */

@@ -60,6 +60,7 @@ static void get_metrics(srv_service *service, const srv_request *request, srv_re
         srv_respond_error(response, SRV_DIALECT_OWN, 503, NULL, NULL, "out of memory");
         return;
     }
+    fprintf(to, "# HELP winnow_info What runs.\n# TYPE winnow_info gauge\nwinnow_info{version=\"%s\"} 1\n", wn_version());
     srv_metrics_print(srv_service_metrics(service), gauges, sizeof gauges / sizeof *gauges, to);
     bool ok = fclose(to) == 0;
     if (ok) srv_respond_bytes(response, 200, "text/plain; version=0.0.4; charset=utf-8", text, length);

@@ -246,11 +246,11 @@ class Own(unittest.TestCase):
         return path
 
     @staticmethod
-    def begin(server, body):
+    def begin(server, body, header=b""):
         """Sends a rerank request and does not wait; the socket."""
         data = json.dumps(body).encode()
         s = server.socket()
-        s.sendall(b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+        s.sendall(b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n" % (header, len(data)) + data)
         return s
 
     # ---- Start ----
@@ -442,6 +442,19 @@ class Own(unittest.TestCase):
                 s.close()
             server.wait_metric("winnow_requests_running", lambda n: n <= 1)
             self.assertEqual(server.post("/v1/rerank", rerank_body(1))[0], 200)
+
+    def test_one_client_leaves_a_quarter_of_the_places(self):
+        keys = self.path("keys", "alice sk-alice-000001\nbob sk-bob-00000002\n")
+        with Server("--max-concurrent", "4", "--keys", keys) as server:
+            running = [self.begin(server, long_work(300), b"Authorization: Bearer sk-alice-000001\r\n") for _ in range(3)]
+            end = time.monotonic() + 20 * SLOW
+            alice, bob = ({"Authorization": "Bearer " + k} for k in ("sk-alice-000001", "sk-bob-00000002"))
+            while (status := server.post("/v1/rerank", rerank_body(1), headers=alice)[0]) == 200:
+                self.assertLess(time.monotonic(), end)  # until all three have arrived
+            self.assertEqual(status, 429)
+            self.assertEqual(server.post("/v1/rerank", rerank_body(1), headers=bob)[0], 200)
+            for s in running:
+                s.close()
 
     def test_full_queue_is_429_at_once(self):
         with Server("--max-queue-tokens", "20000") as server:
