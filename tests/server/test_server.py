@@ -446,7 +446,7 @@ class Own(unittest.TestCase):
     def test_one_client_leaves_a_quarter_of_the_places(self):
         keys = self.path("keys", "alice sk-alice-000001\nbob sk-bob-00000002\n")
         with Server("--max-concurrent", "4", "--keys", keys) as server:
-            running = [self.begin(server, long_work(300), b"Authorization: Bearer sk-alice-000001\r\n") for _ in range(3)]
+            running = [self.begin(server, long_work(150), b"Authorization: Bearer sk-alice-000001\r\n") for _ in range(3)]
             end = time.monotonic() + 20 * SLOW
             alice, bob = ({"Authorization": "Bearer " + k} for k in ("sk-alice-000001", "sk-bob-00000002"))
             while (status := server.post("/v1/rerank", rerank_body(1), headers=alice)[0]) == 200:
