@@ -108,17 +108,17 @@ class Server:
                 pass
             return out
 
-    def metric(self, name):
+    def metric(self, name, headers=None):
         """The sum over labels of a metric."""
-        text = self.get("/metrics")[2].decode()
+        text = self.get("/metrics", headers=headers)[2].decode()
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
                    if re.match(re.escape(name) + r"[ {]", line))
 
-    def wait_metric(self, name, test, timeout=20):
+    def wait_metric(self, name, test, timeout=20, headers=None):
         end = time.monotonic() + timeout * SLOW
-        while not test(self.metric(name)):
+        while not test(value := self.metric(name, headers)):
             if time.monotonic() > end:
-                raise AssertionError(f"{name} stayed {self.metric(name)}")
+                raise AssertionError(f"{name} stayed {value}")
             time.sleep(0.02)
 
     def signal(self, number):
