@@ -47,12 +47,12 @@ def winnow_lines(*args, rows):
 
 
 class Server:
-    def __init__(self, *args, env=None, limits=None):
-        """limits: {resource.RLIMIT_*: (soft, hard)} of the process."""
+    def __init__(self, *args, env=None, limits=None, wrapper=()):
+        """limits: {resource.RLIMIT_*: (soft, hard)} of the process. wrapper: a command that execs the rest."""
         def limit():
             for what, values in limits.items():
                 resource.setrlimit(what, values)
-        self.process = subprocess.Popen([WINNOW, "serve", "--listen", "127.0.0.1:0", *args], preexec_fn=limit if limits else None,
+        self.process = subprocess.Popen([*wrapper, WINNOW, "serve", "--listen", "127.0.0.1:0", *args], preexec_fn=limit if limits else None,
                                         env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.log = []
         self.host = None

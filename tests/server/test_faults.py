@@ -17,12 +17,13 @@ import resource
 import shutil
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 import time
 import unittest
 
-from serving import EMBEDDER, RERANKER, Server, winnow_lines
+from serving import EMBEDDER, RERANKER, WINNOW, Server, winnow_lines
 
 MIB = 1 << 20
 QUERY = "who pays for a broken window?"
@@ -520,6 +521,78 @@ class Disk(Fault):
         finally:
             full.stop()
             shutil.rmtree(folder)
+
+
+class FullDisk(Fault):
+    """Documents are put until the disk is full. What was acknowledged is there, the rest is not, and searches go on."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = tempfile.mkdtemp(prefix="winnow-faults-")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.index = os.path.join(self.folder, "docs.wnindex")
+        page = os.path.join(self.folder, "page.md")
+        with open(page, "w", encoding="utf-8") as f:
+            f.write("# Windows\n\nA page that was there before.\n")
+        subprocess.run([WINNOW, "index", page, "-o", self.index, "--bm25-only", "--quiet"], check=True)
+
+    def put(self, of, name):
+        text = " ".join(f"{name} has word {i}." for i in range(1000))
+        return of.post("/documents", {"documents": [{"source": name, "text": text}]})
+
+    def fill(self, of):
+        stored = []
+        for i in range(400):
+            status, reply, sent = self.put(of, f"d{i}")
+            if status != 200:
+                break
+            stored.append(f"d{i}")
+        self.assertEqual(status, 503, reply)
+        self.assertIn("retry-after", sent)
+        for _ in range(3):
+            self.assertEqual(self.put(of, "more")[0], 503)
+        self.check(of, stored)
+        return stored
+
+    def check(self, of, stored):
+        status, reply, _ = of.get("/documents?limit=1000")
+        self.assertEqual(status, 200, reply)
+        self.assertEqual(sorted(d["source"] for d in reply["documents"] if d["put"]), sorted(stored))
+        status, reply, _ = of.post("/search", {"query": "a page or a word", "k": 3, "rerank": False})
+        self.assertEqual((status, len(reply["results"])), (200, min(3, len(stored) + 1)), reply)
+
+    def test_file_size_limit_keeps_what_was_acknowledged(self):
+        most = os.path.getsize(self.index) + (200 << 10)
+        full = Server("--index", self.index, "--reranker", RERANKER, limits={resource.RLIMIT_FSIZE: (most, most)})
+        try:
+            stored = self.fill(full)
+            self.rest(full)
+        finally:
+            full.stop()
+        roomy = Server("--index", self.index, "--reranker", RERANKER)
+        try:
+            self.check(roomy, stored)
+            self.assertEqual(self.put(roomy, "later")[0], 200)
+            self.check(roomy, stored + ["later"])
+        finally:
+            roomy.stop()
+
+    def test_full_disk_keeps_what_was_acknowledged_and_goes_on_when_there_is_room(self):
+        disk = os.path.join(self.folder, "disk")
+        os.mkdir(disk)
+        size = (os.path.getsize(self.index) >> 10) + 900
+        mount = f"mount -t tmpfs -o size={size}k none {disk} && cp {self.index} {disk}/ && head -c 512000 /dev/zero >{disk}/filler"
+        if subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True, check=False).returncode:
+            self.skipTest("no namespace with a disk of its own here")
+        full = Server("--index", os.path.join(disk, "docs.wnindex"), "--reranker", RERANKER, wrapper=("unshare", "-rm", "sh", "-c", mount + ' && exec "$@"', "sh"))
+        try:
+            stored = self.fill(full)
+            os.remove(f"/proc/{full.process.pid}/root{disk}/filler")
+            self.assertEqual(self.put(full, "later")[0], 200)
+            self.check(full, stored + ["later"])
+            self.rest(full)
+        finally:
+            full.stop()
 
 
 class Timed(unittest.TextTestResult):
