@@ -6,12 +6,14 @@
 #   make test       on a fresh Debian 12: packages, models, every suite (tools/test.sh says which)
 #   make setup      packages and models for `make`, and nothing else
 #   make bench      the benchmark programs, on the models in the cache
+#   make bench-server   winnow serve under 1 to 256 clients, beside FastAPI servers (docs/SERVER.md)
+#   make soak       winnow serve under mixed good and bad clients for ten minutes
 #   make fuzz       every fuzz target for WN_FUZZ_SECONDS (60) each
 #   make install    PREFIX=/usr/local DESTDIR= (PREFIX counts when build/ is first configured)
 #   make clean      removes what was built, keeps models and the aarch64 packages
 PREFIX ?= /usr/local
 
-.PHONY: all setup demo test bench fuzz install clean
+.PHONY: all setup demo test bench bench-server soak fuzz install clean
 
 all:
 	@tools/build.sh build
@@ -33,6 +35,14 @@ test:
 bench:
 	@tools/build.sh build all
 	@tools/bench.sh
+
+bench-server:
+	@tools/build.sh build all
+	@tools/bench_server.sh
+
+soak:
+	@tools/build.sh build
+	@WINNOW=build/winnow tests/server/soak.py
 
 fuzz:
 	@tools/setup.sh test
