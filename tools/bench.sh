@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 found=no
-for program in build/bench/*; do
+for program in build/bench/bench_*; do
     [ -f "$program" ] && [ -x "$program" ] || continue
     found=yes
     echo "== ${program##*/}"
