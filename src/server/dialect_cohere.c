@@ -69,7 +69,7 @@ static bool read_options(srv_call *call, srv_embed *embed) {
 static void add_vectors(srv_text *text, const srv_embed *embed, srv_vector_form form) {
     srv_text_add(text, "[", 1);
     for (size_t i = 0; i < embed->inputs.n; i++) {
-        if (i) srv_text_add(text, ",", 1);
+        srv_text_next(text);
         srv_text_embedding(text, embed, form, i);
     }
     srv_text_add(text, "]", 1);

@@ -12,7 +12,8 @@ static void reply_embeddings(srv_call *call, const srv_embed *embed) {
     srv_text text = {0};
     srv_text_add(&text, "[", 1);
     for (size_t i = 0; i < embed->inputs.n; i++) {
-        srv_text_printf(&text, "%s{\"index\":%zu,\"embedding\":[", i ? "," : "", i);
+        srv_text_next(&text);
+        srv_text_printf(&text, "{\"index\":%zu,\"embedding\":[", i);
         srv_text_embedding(&text, embed, SRV_FORM_FLOAT, i);
         srv_text_add(&text, "]}", 2);
     }
@@ -45,6 +46,23 @@ static void embeddings(srv_service *service, const srv_request *request, srv_res
 
 /* ---- /tokenize --------------------------------------------------------------------------- */
 
+static void reply_tokens(srv_call *call, const wn_tokenizer *tokenizer, const wn_encoding *encoding,
+                         bool with_pieces) {
+    srv_text text = {0};
+    srv_text_printf(&text, "{\"tokens\":[");
+    for (size_t i = 0; i < wn_encoding_length(encoding); i++) {
+        int id = (int)wn_encoding_ids(encoding)[i];
+        const char *piece = wn_tokenizer_token(tokenizer, id);
+        srv_text_next(&text);
+        srv_text_printf(&text, with_pieces ? "{\"id\":%d,\"piece\":" : "%d", id);
+        if (!with_pieces) continue;
+        srv_text_string(&text, piece ? piece : "", piece ? strlen(piece) : 0);
+        srv_text_add(&text, "}", 1);
+    }
+    srv_text_add(&text, "]}", 2);
+    srv_text_send(&text, call);
+}
+
 /* {"tokens": [ids]}, or with_pieces [{"id", "piece"}]; no special tokens unless add_special. */
 static void tokenize(srv_call *call, const json_t *content) {
     wn_encoding *encoding = NULL;
@@ -64,19 +82,8 @@ static void tokenize(srv_call *call, const json_t *content) {
     if (st == WN_OK)
         st = add_special ? wn_tokenizer_encode(tokenizer, text, NULL, 0, WN_TRUNCATE_NONE, encoding, &err)
                          : wn_tokenizer_encode_raw(tokenizer, text, encoding, &err);
-    if (st == WN_OK) {
-        json_t *tokens = json_array();
-        for (size_t i = 0; i < wn_encoding_length(encoding); i++) {
-            int32_t id = wn_encoding_ids(encoding)[i];
-            const char *piece = wn_tokenizer_token(tokenizer, id);
-            json_array_append_new(tokens, with_pieces ? json_pack("{s:i, s:s}", "id", (int)id, "piece",
-                                                                  piece ? piece : "")
-                                                      : json_integer(id));
-        }
-        srv_respond_json(call->response, 200, json_pack("{s:o}", "tokens", tokens));
-    } else {
-        srv_call_failed(call, &err);
-    }
+    if (st == WN_OK) reply_tokens(call, tokenizer, encoding, with_pieces);
+    else srv_call_failed(call, &err);
     wn_encoding_free(encoding);
 }
 

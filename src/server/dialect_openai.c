@@ -43,7 +43,8 @@ static void reply(srv_call *call, srv_embed *embed, srv_vector_form form) {
     srv_text text = {0};
     srv_text_printf(&text, "{\"object\":\"list\",\"data\":[");
     for (size_t i = 0; i < embed->inputs.n; i++) {
-        srv_text_printf(&text, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", i ? "," : "", i);
+        srv_text_next(&text);
+        srv_text_printf(&text, "{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", i);
         srv_text_embedding(&text, embed, form, i);
         srv_text_add(&text, "}", 1);
     }

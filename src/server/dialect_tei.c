@@ -59,7 +59,7 @@ static void embed(srv_service *service, const srv_request *request, srv_response
             srv_text text = {0};
             srv_text_add(&text, "[", 1);
             for (size_t i = 0; i < embed.inputs.n; i++) {
-                if (i) srv_text_add(&text, ",", 1);
+                srv_text_next(&text);
                 srv_text_embedding(&text, &embed, SRV_FORM_FLOAT, i);
             }
             srv_text_add(&text, "]", 1);
@@ -230,10 +230,13 @@ static void similarity(srv_service *service, const srv_request *request, srv_res
 
 /* ---- /tokenize ---------------------------------------------------------------------------- */
 
-static json_t *token_of(const wn_tokenizer *tokenizer, int32_t id) {
+/* Text, not a tree: a body of 2 MiB may be a million tokens, whose jansson objects would take a gigabyte. */
+static void add_special_token(srv_text *out, const wn_tokenizer *tokenizer, int32_t id) {
     const char *text = wn_tokenizer_token(tokenizer, id);
-    return json_pack("{s:i, s:s, s:b, s:n, s:n}", "id", (int)id, "text", text ? text : "", "special", 1,
-                     "start", "stop");
+    srv_text_next(out);
+    srv_text_printf(out, "{\"id\":%d,\"text\":", (int)id);
+    srv_text_string(out, text ? text : "", text ? strlen(text) : 0);
+    srv_text_printf(out, ",\"special\":true,\"start\":null,\"stop\":null}");
 }
 
 static size_t count_characters(const char *bytes, size_t n) {
@@ -243,26 +246,25 @@ static size_t count_characters(const char *bytes, size_t n) {
 }
 
 /* Tokens of the text alone; start and stop count characters, as TEI's do. */
-static void add_tokens(json_t *out, wn_str text, const wn_encoding *raw) {
+static void add_tokens(srv_text *out, wn_str text, const wn_encoding *raw) {
     const uint32_t *offsets = wn_encoding_offsets(raw);
-    size_t byte = 0, character = 0; /* begins never fall back, so one pass counts */
+    size_t byte = 0, character = 0; /* begins hardly ever fall back, so one pass counts */
     for (size_t i = 0; i < wn_encoding_length(raw); i++) {
         size_t begin = offsets[2 * i], end = offsets[2 * i + 1];
         if (begin < byte) byte = character = 0;
         character += count_characters(text.data + byte, begin - byte);
         byte = begin;
         size_t stop = character + count_characters(text.data + begin, end - begin);
-        json_t *piece = json_stringn(text.data + begin, end - begin);
-        if (!piece) piece = json_string(""); /* bytes that are no UTF-8 by themselves */
-        json_t *token = json_pack("{s:i, s:o, s:b, s:I, s:I}", "id", (int)wn_encoding_ids(raw)[i], "text", piece,
-                                  "special", 0, "start", (json_int_t)character, "stop", (json_int_t)stop);
-        json_array_append_new(out, token);
+        srv_text_next(out);
+        srv_text_printf(out, "{\"id\":%d,\"text\":", (int)wn_encoding_ids(raw)[i]);
+        srv_text_string(out, text.data + begin, end - begin);
+        srv_text_printf(out, ",\"special\":false,\"start\":%zu,\"stop\":%zu}", character, stop);
     }
 }
 
-/* Where the text's own ids lie among the template's: the special tokens before and after them. */
+/* One text's array. Where its own ids lie among the template's tells which special tokens come first. */
 static wn_status tokenize(const wn_tokenizer *tokenizer, wn_str text, bool add_special, wn_encoding *raw,
-                          wn_encoding *whole, json_t **out, wn_error *err) {
+                          wn_encoding *whole, srv_text *out, wn_error *err) {
     wn_status st = wn_tokenizer_encode_raw(tokenizer, text, raw, err);
     if (st != WN_OK) return st;
     size_t n = wn_encoding_length(raw), special = 0, before = 0;
@@ -274,13 +276,12 @@ static wn_status tokenize(const wn_tokenizer *tokenizer, wn_str text, bool add_s
                memcmp(wn_encoding_ids(whole) + before, wn_encoding_ids(raw), n * sizeof(int32_t)) != 0)
             before++;
     }
-    json_t *tokens = json_array();
-    for (size_t i = 0; i < before; i++)
-        json_array_append_new(tokens, token_of(tokenizer, wn_encoding_ids(whole)[i]));
-    add_tokens(tokens, text, raw);
-    for (size_t i = before; i < special; i++)
-        json_array_append_new(tokens, token_of(tokenizer, wn_encoding_ids(whole)[n + i]));
-    *out = tokens;
+    srv_text_next(out);
+    srv_text_add(out, "[", 1);
+    for (size_t i = 0; i < before; i++) add_special_token(out, tokenizer, wn_encoding_ids(whole)[i]);
+    add_tokens(out, text, raw);
+    for (size_t i = before; i < special; i++) add_special_token(out, tokenizer, wn_encoding_ids(whole)[n + i]);
+    srv_text_add(out, "]", 1);
     return WN_OK;
 }
 
@@ -302,25 +303,23 @@ const wn_tokenizer *srv_choose_tokenizer(srv_call *call) {
 
 void srv_tei_tokenize(srv_call *call) {
     srv_texts inputs = {0};
+    srv_text text = {0};
     wn_encoding *raw = NULL, *whole = NULL;
-    json_t *body = NULL, *tokens = NULL;
     bool add_special = true;
     wn_error err;
     const wn_tokenizer *tokenizer = srv_choose_tokenizer(call);
-    if (!tokenizer || !srv_body_inputs(call, "inputs|input|texts", tokenizer, true, &inputs) ||
-        !srv_body_bool(call, "add_special_tokens", &add_special))
-        goto done;
-    wn_status st = wn_encoding_create(&raw, &err);
-    if (st == WN_OK) st = wn_encoding_create(&whole, &err);
-    body = json_array();
-    for (size_t i = 0; st == WN_OK && i < inputs.n; i++) {
-        st = tokenize(tokenizer, inputs.items[i], add_special, raw, whole, &tokens, &err);
-        if (st == WN_OK) json_array_append_new(body, tokens);
+    if (tokenizer && srv_body_inputs(call, "inputs|input|texts", tokenizer, true, &inputs) &&
+        srv_body_bool(call, "add_special_tokens", &add_special)) {
+        wn_status st = wn_encoding_create(&raw, &err);
+        if (st == WN_OK) st = wn_encoding_create(&whole, &err);
+        srv_text_add(&text, "[", 1);
+        for (size_t i = 0; st == WN_OK && i < inputs.n; i++)
+            st = tokenize(tokenizer, inputs.items[i], add_special, raw, whole, &text, &err);
+        srv_text_add(&text, "]", 1);
+        if (st == WN_OK) srv_text_send(&text, call);
+        else srv_call_failed(call, &err);
     }
-    if (st == WN_OK) srv_respond_json(call->response, 200, json_incref(body));
-    else srv_call_failed(call, &err);
-done:
-    json_decref(body);
+    srv_text_release(&text);
     wn_encoding_free(raw);
     wn_encoding_free(whole);
     srv_texts_release(&inputs);

@@ -38,9 +38,14 @@ void srv_text_printf(srv_text *text, const char *format, ...) {
     else srv_text_add(text, line, (size_t)n);
 }
 
+void srv_text_next(srv_text *text) {
+    char last = text->length ? text->data[text->length - 1] : '[';
+    if (last != '{' && last != '[') srv_text_add(text, ",", 1);
+}
+
 void srv_text_key(srv_text *text, const char *key) {
-    char last = text->length ? text->data[text->length - 1] : '{';
-    srv_text_printf(text, last == '{' || last == '[' ? "\"%s\":" : ",\"%s\":", key);
+    srv_text_next(text);
+    srv_text_printf(text, "\"%s\":", key);
 }
 
 static int add_chunk(const char *bytes, size_t length, void *context) {
@@ -54,6 +59,11 @@ void srv_text_json(srv_text *text, json_t *value) {
                                      JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) != 0)
         text->failed = true;
     json_decref(value);
+}
+
+void srv_text_string(srv_text *text, const char *bytes, size_t length) {
+    json_t *string = json_stringn(bytes, length);
+    srv_text_json(text, string ? string : json_string(""));
 }
 
 void srv_text_floats(srv_text *text, const float *values, size_t n) {
@@ -137,6 +147,10 @@ void srv_text_vector(srv_text *text, srv_vector_form form, const float *values, 
 void srv_text_send(srv_text *text, srv_call *call) {
     if (text->failed) srv_call_no_memory(call);
     else srv_respond_bytes(call->response, 200, "application/json", text->data, text->length);
+    srv_text_release(text);
+}
+
+void srv_text_release(srv_text *text) {
     free(text->data);
     *text = (srv_text){0};
 }

@@ -68,6 +68,10 @@ class Server:
         self.drainer.start()
         self.wait_ready()
 
+    @property
+    def base(self):
+        return f"http://{self.host}"
+
     def drain(self):
         for line in self.process.stderr:
             self.log.append(line.decode(errors="replace"))

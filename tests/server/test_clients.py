@@ -12,7 +12,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -43,7 +42,7 @@ def setUpModule():
     # A client that asks a vendor for anything would hang or lie: only loopback is meant.
     os.environ.update({"NO_PROXY": "*", "LANGSMITH_TRACING": "false"})
     server = Server("--embedder", EMBEDDER, "--reranker", RERANKER)
-    base = f"http://{server.host}"
+    base = server.base
 
 
 def tearDownModule():
@@ -236,23 +235,28 @@ class OpenApi(Client):
         self.server = Server("--index", index, "--embedder", EMBEDDER, "--reranker", SMALL_RERANKER)
         self.addCleanup(self.server.stop)
 
-    def test_schemathesis_finds_no_5xx_and_no_untold_answer(self):
-        seconds = int(os.environ.get("WN_FUZZ_SECONDS", "60"))
+    def schemathesis(self, seconds):
+        """Its result, and how many cases it sent."""
         checks = ("not_a_server_error,status_code_conformance,content_type_conformance,"
                   "response_headers_conformance,response_schema_conformance")
-        with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run(
-                [os.path.join(VENV, "bin", "schemathesis"), "run", f"http://{self.server.host}/openapi.json",
-                 "--checks", checks, "--mode", "all", "--max-examples", "25", "--seed", "7",
-                 "--phases", "coverage,fuzzing", "--max-time", str(seconds), "--request-timeout", "60",
-                 "--workers", "2", "--no-color"],
-                cwd=folder, capture_output=True, text=True, timeout=seconds + 600, check=False)
+        done = subprocess.run(
+            [os.path.join(VENV, "bin", "schemathesis"), "run", self.server.base + "/openapi.json", "--checks", checks,
+             "--mode", "all", "--max-examples", "25", "--seed", "7", "--phases", "coverage,fuzzing", "--max-time",
+             str(seconds), "--request-timeout", "60", "--workers", "2", "--no-color"],
+            cwd=scratch_folder(), capture_output=True, text=True, timeout=seconds + 600, check=False)
+        cases = re.search(r"(\d+) generated", done.stdout)
+        return done, int(cases.group(1)) if cases else 0
+
+    def test_schemathesis_finds_no_5xx_and_no_untold_answer(self):
+        seconds = int(os.environ.get("WN_FUZZ_SECONDS", "60"))
+        done, cases = self.schemathesis(seconds)
+        if not cases:  # a busy machine: the time went into reading the document
+            done, cases = self.schemathesis(5 * seconds)
         tail = done.stdout[-6000:] + done.stderr[-2000:]
         self.assertEqual(done.returncode, 0, tail)
-        cases = re.search(r"(\d+) generated", done.stdout)
-        self.assertGreater(int(cases.group(1)) if cases else 0, 100, tail)
+        self.assertGreater(cases, 100, tail)
         tested = re.search(r"Tested: (\d+)", done.stdout)
-        print(f"schemathesis: {cases.group(1)} cases, {tested.group(1) if tested else '?'} operations")
+        print(f"schemathesis: {cases} cases, {tested.group(1) if tested else '?'} operations")
 
 
 del numbers
