@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GRACE_S = 30, NPLAIN = 18 };
+enum { NPLAIN = 19 };
 
 typedef struct {
     const char *config;
@@ -134,7 +134,7 @@ static int run(const srv_config *config, bool quiet) {
     sigaction(SIGINT, &plain, NULL);
     sigdelset(&signals, SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* from here on a signal kills */
-    srv_server_stop(server, GRACE_S);
+    srv_server_stop(server, config->grace_s);
     return code;
 }
 
@@ -144,10 +144,10 @@ int cmd_serve(int argc, char **argv) {
     static const char *const PLAIN[NPLAIN] = {
         "listen", "embedder", "precision", "threads", "keys", "tls-cert", "tls-key", "cors-origin", "access-log",
         "max-body", "max-header", "max-documents", "max-connections", "max-concurrent", "max-batch-tokens",
-        "max-queue-tokens", "client-timeout", "max-length-policy"};
+        "max-queue-tokens", "client-timeout", "grace", "max-length-policy"};
     static const char *const ARGS[NPLAIN] = {
         "ADDR", "M", "P", "N", "FILE", "FILE", "FILE", "ORIGIN", "FILE", "SIZE", "SIZE", "N", "N", "N", "N", "N",
-        "SECONDS", "POLICY"};
+        "SECONDS", "SECONDS", "POLICY"};
     static const char *const HELP[NPLAIN] = {
         "HOST:PORT (127.0.0.1:8080); port 0 picks a free one", "bi-encoder for /v1/embeddings (the index's own)",
         "f32, bf16 or auto", "worker threads (default: one a processor)",
@@ -155,7 +155,8 @@ int cmd_serve(int argc, char **argv) {
         "allow this origin's pages, or *", "JSON line a request; - is standard error",
         "of a request's body (2M)", "of a request's head (16K)", "of one request (2048)", "open at once (4096)",
         "requests at once, above: 429 (512)", "of one forward pass (4096)", "that may wait, above: 429 (524288)",
-        "cut silent and dripping clients (15)", "truncate, error or windows: over-long input"};
+        "cut silent and dripping clients (15)",
+        "to finish what was accepted when stopping (30)", "truncate, error or windows: over-long input"};
     cli_option options[NPLAIN + 4];
     size_t n = 0;
     options[n++] = (cli_option){"index", 'i', OPT_LIST, &a.indexes, "FILE", "index to search, or NAME=FILE; again for more"};

@@ -36,6 +36,7 @@ typedef struct srv_config {
     size_t max_batch_tokens;       /* of one forward pass; default 4096 */
     size_t max_queue_tokens;       /* waiting tokens; above: 429 with Retry-After */
     unsigned client_timeout_s;     /* silent or dripping clients are cut; default 15 */
+    unsigned grace_s;              /* to finish accepted requests when stopping; default 30 */
     wn_length_policy length_policy;/* of over-long input; default truncate, and say so */
 } srv_config;
 srv_config srv_config_default(void);

@@ -579,7 +579,7 @@ class Own(unittest.TestCase):
             self.assertEqual(server.metric("winnow_reload_failures_total"), 1)
 
     def test_stop_finishes_what_was_accepted(self):
-        server = Server()
+        server = Server("--grace", "300")
         answers = []
         thread = threading.Thread(target=lambda: answers.append(server.post("/v1/rerank", long_work(12), timeout=120)))
         thread.start()
