@@ -2,7 +2,10 @@
  *
  * Order. Two levels, clients and a client's requests, and at both the same rule: those that have had
  * nothing yet (fresh) and those that have had something (started) take turns. Within fresh the oldest
- * goes first; started ones rotate. So a request of one pair is in the next pass or the one after it, however much
+ * goes first. Started clients rotate; a client's started requests don't: turns go to the one with the least left and to
+ * the oldest, alternately. Rotating them would make equal requests all end together, at the time of the last
+ * (64 clients of one address waited for 64 requests each). The least left keeps short before long,
+ * and the oldest keeps its quarter of the turns whatever comes. So a request of one pair is in the next pass or the one after it, however much
  * waits; and a stream of small new requests can't starve a big one, which keeps half of the turns.
  * A plain rotation would make a new request wait for a whole round of all that wait.
  *
@@ -56,7 +59,7 @@ struct client {
     client *next;
     task_list fresh, started;
     size_t waiting_tokens;
-    bool fresh_turn;
+    bool fresh_turn, oldest_turn;
 };
 
 typedef struct client_list {
@@ -224,11 +227,27 @@ static task *first_of_kind(const task_list *list, const srv_work *kind, task **b
     return NULL;
 }
 
+/* With the least left; of equal ones the oldest. */
+static task *shortest_of_kind(const task_list *list, const srv_work *kind, task **before) {
+    task *best = NULL, *prev = NULL;
+    for (task *t = list->head; t; prev = t, t = t->next) {
+        if ((kind && !same_kind(kind, t->work)) || (best && t->waiting_tokens >= best->waiting_tokens)) continue;
+        best = t;
+        *before = prev;
+    }
+    return best;
+}
+
+static task *next_in(const client *c, const task_list *list, const srv_work *kind, task **before) {
+    return list == &c->fresh || c->oldest_turn ? first_of_kind(list, kind, before)
+                                               : shortest_of_kind(list, kind, before);
+}
+
 /* The client's next request whose item may join; *list and *before tell where it stands. */
 static task *client_next(client *c, const srv_work *kind, task_list **list, task **before) {
     task_list *first = c->fresh_turn ? &c->fresh : &c->started, *second = c->fresh_turn ? &c->started : &c->fresh;
-    task *t = first_of_kind(*list = first, kind, before);
-    return t ? t : first_of_kind(*list = second, kind, before);
+    task *t = next_in(c, *list = first, kind, before);
+    return t ? t : next_in(c, *list = second, kind, before);
 }
 
 typedef struct choice {
@@ -266,9 +285,11 @@ static void take(srv_batcher *b, const choice *at, size_t tokens, double now) {
     c->waiting_tokens -= tokens;
     b->waiting.tokens -= tokens;
     b->waiting.items--;
-    task_remove(at->tasks, at->before, t);
-    if (t->taken < t->work->n) task_append(&c->started, t);
-    else b->waiting.requests--;
+    bool was_started = at->tasks == &c->started, ends = t->taken == t->work->n;
+    if (ends || !was_started) task_remove(at->tasks, at->before, t); /* a started one keeps its place */
+    if (ends) b->waiting.requests--;
+    else if (!was_started) task_append(&c->started, t);
+    if (was_started) c->oldest_turn = !c->oldest_turn;
     c->fresh_turn = !c->fresh_turn;
     b->fresh_turn = !b->fresh_turn;
     client_remove(at->clients, at->before_owner, c);

@@ -217,6 +217,42 @@ static void stream_of_new_requests_does_not_starve_an_old_one(void **state) {
     fake_stop(f);
 }
 
+static size_t last_pass_of(const fake *f, const char *name) {
+    size_t last = 0;
+    for (size_t p = 0; p < f->npasses; p++)
+        if (count_of(f->passes[p], name)) last = p;
+    return last;
+}
+
+static void equal_requests_of_a_client_end_one_after_the_other(void **state) {
+    fake *f = fake_start(10, 10000, true);
+    request *first = occupy(f), *a = request_make(f, "a", "x", 50), *b = request_make(f, "b", "x", 50);
+    request_start(a);
+    request_start(b);
+    open_all(f);
+    request_end(first);
+    assert_int_equal(request_end(a), WN_OK);
+    assert_int_equal(request_end(b), WN_OK);
+    assert_in_range(last_pass_of(f, "a"), 5, 7); /* rotating, both would end in pass 10 */
+    assert_int_equal(last_pass_of(f, "b"), 10);
+    fake_stop(f);
+}
+
+static void short_request_of_several_items_passes_a_long_one_of_its_client(void **state) {
+    fake *f = fake_start(8, 10000, true);
+    request *first = occupy(f), *big = request_make(f, "B", "a", 200), *small = request_make(f, "s", "a", 12);
+    request_start(big);
+    sem_post(&f->permits);
+    sem_wait(&f->begun); /* big's first pass runs */
+    request_start(small);
+    open_all(f);
+    request_end(first);
+    assert_int_equal(request_end(small), WN_OK);
+    assert_int_equal(request_end(big), WN_OK);
+    assert_in_range(last_pass_of(f, "s"), 3, 6);
+    fake_stop(f);
+}
+
 static void requests_of_another_kind_have_their_own_pass(void **state) {
     fake *f = fake_start(100, 10000, true);
     request *first = occupy(f), *cut = request_make(f, "c", "a", 3), *windows = request_make(f, "w", "b", 3);
@@ -438,6 +474,8 @@ int main(void) {
         cmocka_unit_test(late_small_request_behind_a_started_one_is_in_the_next_pass),
         cmocka_unit_test(two_clients_with_much_work_share_every_pass),
         cmocka_unit_test(stream_of_new_requests_does_not_starve_an_old_one),
+        cmocka_unit_test(equal_requests_of_a_client_end_one_after_the_other),
+        cmocka_unit_test(short_request_of_several_items_passes_a_long_one_of_its_client),
         cmocka_unit_test(requests_of_another_kind_have_their_own_pass),
         cmocka_unit_test(item_over_the_budget_has_a_pass_of_its_own),
         cmocka_unit_test(deadline_keeps_what_was_scored_in_time),
