@@ -188,7 +188,7 @@ def check(server, kind, answers, expected):
 
 
 def cell(a, server, kind, clients, work, expected):
-    requests, answers = a.work / "requests", a.work / "answers"
+    requests, answers = a.scratch / "requests", a.scratch / "answers"
     work.write(requests, kind, server.peer)
     before = server.cpu_ms()
     done = subprocess.run([str(a.build / "bench" / "http_load"), server.host, str(clients), str(a.seconds), str(a.most), str(requests),
@@ -242,6 +242,7 @@ def main():
     p.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     p.add_argument("--reranker", type=pathlib.Path, default=ROOT / "models" / "reranker-minilm-l6-v0")
     p.add_argument("--embedder", type=pathlib.Path, default=CACHE / "all-MiniLM-L6-v2")
+    p.add_argument("--work", type=pathlib.Path, default=ROOT / "build" / "peers")
     p.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64, 256])
     p.add_argument("--kinds", nargs="+", default=["embed", "rerank"])
     p.add_argument("--seconds", type=float, default=3)
@@ -257,8 +258,9 @@ def main():
     commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     rows, servers, work = [], [], Work()
     print(f"{commit}, {machine()}, {a.threads} threads, load {os.getloadavg()[0]:.1f}", flush=True)
+    a.work.mkdir(parents=True, exist_ok=True)  # the peers' exported graphs stay there
     with tempfile.TemporaryDirectory(prefix="winnow-bench-") as folder:
-        a.work = pathlib.Path(folder)
+        a.scratch = pathlib.Path(folder)
         try:
             servers = [start(n, a) for n in names]
             for kind in a.kinds:
