@@ -10,7 +10,7 @@
 set -eu
 dir=$1
 packages="libc6-dev libdnnl-dev libsqlite3-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev
-    libjansson-dev libxxhash-dev libcmocka-dev"
+    libjansson-dev libxxhash-dev libcmocka-dev libmicrohttpd-dev"
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
