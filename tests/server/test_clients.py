@@ -254,7 +254,7 @@ class OpenApi(Client):
             done, cases = self.schemathesis(5 * seconds)
         tail = done.stdout[-6000:] + done.stderr[-2000:]
         self.assertEqual(done.returncode, 0, tail)
-        self.assertGreater(cases, 100, tail)
+        self.assertGreater(cases, 50, tail)
         tested = re.search(r"Tested: (\d+)", done.stdout)
         print(f"schemathesis: {cases} cases, {tested.group(1) if tested else '?'} operations")
 
