@@ -2,8 +2,8 @@
 # venv.sh -- virtual environments with the pinned packages that tests compare winnow with.
 #
 #   tools/venv.sh            .venv, for tests/cli/test_eval_peers.py: 80 MB, ten seconds
-#   tools/venv.sh clients    .venv-clients, for tests/server/test_clients.py: 280 MB (73 MB to fetch), under
-#                            a minute on an idle machine; Python 3.11 or later
+#   tools/venv.sh clients    .venv-clients, for tests/server/test_clients.py: 280 MB (73 MB to fetch, 20 s
+#                            of processor time); Python 3.11 or later
 #
 # Exits 0 when the environment is there; else 1, with one line that says why. Nothing that is built needs
 # Python: the tests say SKIPPED where it is absent. WN_VENV and WN_VENV_CLIENTS name other places.
