@@ -37,12 +37,13 @@ def export(folder, kind, path):
     class ByName(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.model = getattr(transformers, kind).from_pretrained(folder, dtype=torch.float32).eval()
+            self.model = getattr(transformers, kind).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
         def forward(self, input_ids, attention_mask, token_type_ids):
             return self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)[0]
+    # Of unequal lengths: traced without padding the graph would lose its mask.
     names = ["input_ids", "attention_mask", "token_type_ids"]
-    x = transformers.AutoTokenizer.from_pretrained(folder)(["a b c"], ["d e f"], return_tensors="pt")
+    x = transformers.AutoTokenizer.from_pretrained(folder)(["a b c", "a"], ["d e f", "d"], padding=True, return_tensors="pt")
     torch.onnx.export(ByName(), tuple(x[k] for k in names), str(path), input_names=names, output_names=["out"],
                       dynamic_axes={k: {0: "b", 1: "s"} for k in names}, opset_version=17, dynamo=False)
 
