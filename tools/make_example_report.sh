@@ -18,5 +18,5 @@ build/winnow index examples/docs --model bge-small-en-v1.5 -o $index
 # Called by its name, so that the page shows a command that anybody can repeat.
 PATH="$(pwd)/build:$PATH"
 winnow report $index --queries examples/queries.jsonl --k-values 5,10,20,30,50 \
-    --first-stage dense --first-stage bm25 --reranker reranker-minilm-l6-v0 \
+    --first-stage dense --first-stage bm25 --reranker reranker-minilm-l6-v1 \
     --output "$page"

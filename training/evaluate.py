@@ -4,8 +4,8 @@ Every system orders the same candidates of a task: BM25's published top 100
 on TREC DL19, bge-small's top 50 elsewhere. nDCG@10 is trec_eval's form
 (gain = grade, ideal over all judged passages, ties by candidate order), the
 interval is the 2.5th to 97.5th percentile of 2,000 bootstrap resamples of
-the queries. Rerankers are scored by `winnow score` in f32, the program that
-ships them, or by PyTorch in f32 where it is not built (slower). Scores are
+the queries. Rerankers are scored by `winnow score`, the program that ships them
+(f32, or --precision bf16), or by PyTorch in f32 where it is not built (slower). Scores are
 cached per system, task and weights, so adding a system costs only its own pairs.
 
 `blend` is w * cosine(bge-small) + logit of the last --reranker, with w
@@ -150,7 +150,7 @@ def pair_scores(folder, pairs, args):
             lines.write(json.dumps({"query": query, "document": passage}).encode() + b"\n")
         lines.seek(0)
         out = subprocess.run([args.winnow, "score", "--model", folder, "--max-length", str(args.max_tokens),
-                              "--threads", str(args.threads)], stdin=lines, stdout=subprocess.PIPE, check=True).stdout
+                              "--precision", args.precision, "--threads", str(args.threads)], stdin=lines, stdout=subprocess.PIPE, check=True).stdout
     scores = np.array([json.loads(line)["logit"] for line in out.split(b"\n") if line], np.float32)
     if len(scores) != len(pairs):
         raise SystemExit(f"{args.winnow} scored {len(scores)} of {len(pairs)} pairs")
@@ -159,7 +159,7 @@ def pair_scores(folder, pairs, args):
 
 def reranker_scores(folder, args, task):
     stamp = file_digest(os.path.join(folder, "model.safetensors"))
-    cache = os.path.join(args.cache, "scores", f"{task.name}-{stamp}-{args.max_tokens}-f32.json")
+    cache = os.path.join(args.cache, "scores", f"{task.name}-{stamp}-{args.max_tokens}-{args.precision}.json")
     known = {}
     if os.path.exists(cache):
         with open(cache) as f:
@@ -252,6 +252,7 @@ def arguments():
     p.add_argument("--blend-weight", type=float, help="use this weight instead of fitting one")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--winnow", default="build/winnow")
+    p.add_argument("--precision", default="f32", choices=("f32", "bf16"), help="of the rerankers' scores")
     p.add_argument("--json", help="write the per-query figures here")
     args = p.parse_args()
     args.rerankers = [tuple(r.split("=", 1)) for r in args.reranker]

@@ -172,7 +172,7 @@ def arguments():
     source.add_argument("--index", help="a winnow index (SQLite), read only")
     source.add_argument("--corpus", help="corpus.jsonl with _id, text and perhaps title")
     p.add_argument("--queries", required=True)
-    p.add_argument("--model", default="models/reranker-minilm-l6-v0")
+    p.add_argument("--model", default="models/reranker-minilm-l6-v1")
     p.add_argument("--out", required=True, help="folder for the fine-tuned model")
     p.add_argument("--epochs", type=int, default=3)
     p.add_argument("--lr", type=float, default=3e-5)

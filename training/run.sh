@@ -2,7 +2,7 @@
 # run.sh -- the whole recipe: mine the groups, train, write the model, measure.
 # Every stage resumes: run it again after an interruption. Settings by
 # environment: WN_SHARED (data), RUN (working folder), INIT (starting
-# weights), PAIRS and COOLDOWN, PYTHON, THREADS.
+# weights), PAIRS and COOLDOWN, MAX_TOKENS, PYTHON, THREADS.
 set -eu
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
@@ -17,7 +17,7 @@ mkdir -p "$RUN"
 [ -f "$RUN/groups.jsonl" ] || "$PYTHON" training/mine.py --data "$DATA" --out "$RUN" --threads "$THREADS"
 OMP_NUM_THREADS=1 "$PYTHON" training/train.py --run "$RUN/v1" --groups "$RUN/groups.jsonl" \
     --held "$RUN/held.jsonl" --init "$INIT" --pairs "${PAIRS:-400000}" --cooldown "${COOLDOWN:-40000}" \
-    --threads "$THREADS"
+    --max-tokens "${MAX_TOKENS:-96}" --threads "$THREADS"
 mkdir -p "$OUT"
 cp "$RUN/v1/best/"* "$OUT/"
 OMP_NUM_THREADS=1 "$PYTHON" training/evaluate.py --data "$DATA" --cache "$RUN" --threads "$THREADS" \

@@ -1,7 +1,7 @@
 /* rerank.c -- reorder passages for a query with a cross-encoder.
  *
  *   cc rerank.c $(pkg-config --cflags --libs winnow) -o rerank
- *   ./rerank reranker-minilm-l6-v0
+ *   ./rerank reranker-minilm-l6-v1
  *
  * The argument is a model directory or a name of winnow's model cache. */
 #include <stdio.h>
@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
     wn_model *model = NULL;
     wn_cross_encoder *encoder = NULL;
     wn_pair_score scores[N];
-    if (wn_model_open(argc > 1 ? argv[1] : "reranker-minilm-l6-v0", NULL, &model, &err) ||
+    if (wn_model_open(argc > 1 ? argv[1] : "reranker-minilm-l6-v1", NULL, &model, &err) ||
         wn_cross_encoder_create(model, 0, &encoder, &err) ||
         wn_cross_encoder_score_batch(encoder, query, documents, N, 0, WN_LENGTH_TRUNCATE, scores,
                                      &err))

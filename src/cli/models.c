@@ -2,7 +2,7 @@
 #include "cli.h"
 
 const char *const DEFAULT_EMBEDDERS[] = {"bge-small-en-v1.5", "all-MiniLM-L6-v2", NULL};
-const char *const DEFAULT_RERANKERS[] = {"reranker-minilm-l6-v0", NULL};
+const char *const DEFAULT_RERANKERS[] = {"reranker-minilm-l6-v1", NULL};
 
 static wn_status open_model(const char *name, const wn_model_options *options, wn_model **out,
                             wn_error *err) {
