@@ -1,9 +1,9 @@
 /* batcher.h -- dynamic batching by tokens: the one door to the encoders.
  *
  * Handlers hand in whole requests (n texts, or n pairs); the batcher takes single items out of them,
- * round robin between clients, then between a client's requests, oldest first, until a forward pass
- * has its tokens. So a request of one pair waits at most for the pass that runs, whatever
- * stands in the queue. One pass at a time owns all threads of the encoder. Scores never depend on who
+ * in turns between clients and, within a client, between requests that have had nothing yet and those that
+ * are under way (batcher.c tells which of them), until a forward pass has its tokens. So a request of one
+ * pair is in the next pass or the one after it, whatever stands in the queue. One pass at a time owns all threads of the encoder. Scores never depend on who
  * shared the pass: the library promises that bitwise, and the soak test checks it.
  *
  * A pass is given up between items only: a request whose deadline has come gets what was scored
