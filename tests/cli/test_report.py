@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import urllib.request
 import xml.etree.ElementTree as ElementTree
@@ -486,6 +487,10 @@ class Browser(Hostile):
         visible = "return document.querySelector('details table').checkVisibility({contentVisibilityAuto: true})"
         self.assertFalse(self.driver.script(visible))
         self.driver.cdp("Emulation.setEmulatedMedia", media="print")
+        # The new medium takes effect with the next frame, which a busy machine draws late.
+        until = time.monotonic() + 10
+        while not self.driver.script(visible) and time.monotonic() < until:
+            time.sleep(0.05)
         self.assertTrue(self.driver.script(visible))
         self.assertGreater(self.driver.script(height), 20)
         self.driver.cdp("Emulation.setEmulatedMedia", media="")
