@@ -196,6 +196,7 @@ static void explain_and_compare_are_the_same(void **state) {
 }
 
 int main(void) {
+    if (study_is_too_slow("searcher_with")) return STUDY_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_give_the_same_bits_as_sessions),
         cmocka_unit_test(deadline_is_handed_on_and_its_rest_kept_in_order),

@@ -2,6 +2,7 @@
  *
  * Order is tested with a fake model whose passes are opened one by one: each pass waits for a permit, and what it
  * was given is written down. Text "x:3" is item 3 of request x. Scores are tested with the committed reranker. */
+#include "test_tier.h"
 #include "server/batcher.h"
 #include "server/encoders.h"
 
@@ -431,6 +432,10 @@ static void *score_main(void *ctx) {
 }
 
 static void scores_of_shared_passes_are_bitwise_the_librarys(void **state) {
+    if (wn_test_emulated()) {
+        printf("SKIPPED: scores_of_shared_passes_are_bitwise_the_librarys is not run under an emulator\n");
+        skip();
+    }
     enum { N = 80, THREADS = 8 };
     static char storage[2 * N][400];
     wn_str texts[2 * N];
