@@ -4,6 +4,7 @@
  * wait for the batcher, so a few handles (each with the index's embeddings in memory) serve many searches.
  * Stage 1 keeps no deadline, as in wn_search: its one text waits for a pass at most. */
 #include "api.h"
+#include "reply_text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -279,9 +280,7 @@ bool srv_call_read_exactly(srv_call *call) {
 }
 
 void srv_call_answer(srv_call *call, json_t *body) {
-    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    json_decref(body);
-    if (text) srv_respond_bytes(call->response, 200, "application/json", text, strlen(text));
-    else (void)srv_call_no_memory(call);
-    free(text);
+    srv_text text = {0};
+    srv_text_json(&text, body);
+    srv_text_send(&text, call);
 }

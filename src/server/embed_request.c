@@ -26,9 +26,7 @@ bool srv_body_role(srv_call *call, const char *names, wn_role *out) {
 }
 
 bool srv_embed_read(srv_call *call, srv_embed *embed, const char *input_names, bool empty_allowed) {
-    static const char *const DIRECTIONS[] = {"right", "left", "Right", "Left", NULL};
     json_t *warning = NULL;
-    int direction = 0;
     embed->warnings = json_array();
     if (!embed->warnings) return srv_call_no_memory(call);
     if (!srv_choose_model(call, WN_MODEL_BI_ENCODER, &embed->encoder, &warning)) return false;
@@ -39,11 +37,10 @@ bool srv_embed_read(srv_call *call, srv_embed *embed, const char *input_names, b
     if (!srv_body_inputs(call, input_names, wn_model_tokenizer(srv_encoder_model(embed->encoder)),
                           empty_allowed, &embed->inputs) ||
         !srv_body_count(call, "dimensions|output_dimension", 1, &embed->dimensions) ||
-        !srv_body_choice(call, "truncation_direction", DIRECTIONS, &direction) ||
+        !srv_body_cut_left(call, &embed->cut_left) ||
         !srv_body_string(call, "prompt_name", &embed->prompt_name) ||
         !srv_body_length_policy(call, &embed->policy))
         return false;
-    embed->cut_left = direction % 2 == 1;
     if (embed->dimensions > embed->stride)
         return srv_call_invalid(call, "dimensions", "dimensions must be at most %zu with this model",
                                 embed->stride);

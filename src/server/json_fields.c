@@ -19,25 +19,28 @@ static int status_of_invalid(srv_dialect dialect) {
     return dialect == SRV_DIALECT_TEI || dialect == SRV_DIALECT_JINA ? 422 : 400;
 }
 
-bool srv_call_invalid(srv_call *call, const char *param, const char *format, ...) {
+/* tei_type: TEI's error_type; the other dialects have theirs by status. */
+static void refuse(srv_call *call, int status, const char *tei_type, const char *param, const char *format,
+                   va_list args) {
     char message[400];
+    vsnprintf(message, sizeof message, format, args);
+    srv_respond_error(call->response, call->dialect, status, call->dialect == SRV_DIALECT_TEI ? tei_type : NULL,
+                      param, "%s", message);
+}
+
+bool srv_call_invalid(srv_call *call, const char *param, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    refuse(call, status_of_invalid(call->dialect), "Validation", param, format, args);
     va_end(args);
-    srv_respond_error(call->response, call->dialect, status_of_invalid(call->dialect),
-                      call->dialect == SRV_DIALECT_TEI ? "Validation" : NULL, param, "%s", message);
     return false;
 }
 
 bool srv_call_empty(srv_call *call, const char *param, const char *format, ...) {
-    char message[400];
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    refuse(call, call->dialect == SRV_DIALECT_JINA ? 422 : 400, "Empty", param, format, args);
     va_end(args);
-    srv_respond_error(call->response, call->dialect, call->dialect == SRV_DIALECT_JINA ? 422 : 400,
-                      call->dialect == SRV_DIALECT_TEI ? "Empty" : NULL, param, "%s", message);
     return false;
 }
 
@@ -188,8 +191,7 @@ bool srv_body_choice(srv_call *call, const char *names, const char *const *choic
     return srv_call_invalid(call, names, "%s must be one of: %s", names, known);
 }
 
-/* A text: a string, or an object's "text". NULL data: neither. */
-static wn_str text_of(const json_t *value) {
+wn_str srv_json_text(const json_t *value) {
     if (json_is_object(value)) value = json_object_get(value, "text");
     if (!json_is_string(value)) return (wn_str){NULL, 0};
     return (wn_str){json_string_value(value), json_string_length(value)};
@@ -199,10 +201,18 @@ bool srv_body_text(srv_call *call, const char *names, wn_str *out) {
     const char *name = names;
     json_t *value = srv_body_field(call, names, &name);
     if (!value) return srv_call_invalid(call, names, "%s is missing", names);
-    wn_str text = text_of(value);
+    wn_str text = srv_json_text(value);
     if (!text.data) return srv_call_invalid(call, name, "%s must be a string", name);
     if (!text.len) return srv_call_empty(call, name, "%s must not be empty", name);
     *out = text;
+    return true;
+}
+
+bool srv_body_cut_left(srv_call *call, bool *out) {
+    static const char *const DIRECTIONS[] = {"right", "left", "Right", "Left", NULL};
+    int direction = 0;
+    if (!srv_body_choice(call, "truncation_direction", DIRECTIONS, &direction)) return false;
+    *out = direction % 2 == 1;
     return true;
 }
 

@@ -51,6 +51,10 @@ bool srv_body_string(srv_call *call, const char *names, const char **out);
 bool srv_body_choice(srv_call *call, const char *names, const char *const *choices, int *out);
 /* A string, or an object with "text". *out: borrowed bytes. Absent is an error. */
 bool srv_body_text(srv_call *call, const char *names, wn_str *out);
+/* A value's text: a string, or an object's "text"; borrowed. data NULL: neither. */
+wn_str srv_json_text(const json_t *value);
+/* TEI's truncation_direction: whether a cut takes the beginning. Absent: it takes the end. */
+bool srv_body_cut_left(srv_call *call, bool *out);
 /* winnow's own length_policy ("truncate", "error", "windows"), and `truncate` (true | false). Absent
  * both: as the server is configured. */
 bool srv_body_length_policy(srv_call *call, wn_length_policy *out);

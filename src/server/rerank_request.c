@@ -11,18 +11,12 @@
 #include <stdlib.h>
 
 static bool read_fields(srv_call *call, srv_rerank *rerank) {
-    static const char *const DIRECTIONS[] = {"right", "left", "Right", "Left", NULL};
-    int direction = 0;
-    if (!srv_body_count(call, "top_n|top_k", 1, &rerank->top_n) ||
-        !srv_body_bool(call, "raw_scores", &rerank->raw_scores) ||
-        !srv_body_bool(call, "return_documents", &rerank->return_documents) ||
-        !srv_body_bool(call, "return_text", &rerank->return_documents) ||
-        !srv_body_count(call, "max_tokens_per_doc", 1, &rerank->max_tokens_per_doc) ||
-        !srv_body_choice(call, "truncation_direction", DIRECTIONS, &direction) ||
-        !srv_body_length_policy(call, &rerank->policy))
-        return false;
-    rerank->cut_left = direction % 2 == 1;
-    return true;
+    return srv_body_count(call, "top_n|top_k", 1, &rerank->top_n) &&
+           srv_body_bool(call, "raw_scores", &rerank->raw_scores) &&
+           srv_body_bool(call, "return_documents", &rerank->return_documents) &&
+           srv_body_bool(call, "return_text", &rerank->return_documents) &&
+           srv_body_count(call, "max_tokens_per_doc", 1, &rerank->max_tokens_per_doc) &&
+           srv_body_cut_left(call, &rerank->cut_left) && srv_body_length_policy(call, &rerank->policy);
 }
 
 bool srv_rerank_read(srv_call *call, srv_rerank *rerank) {

@@ -58,10 +58,9 @@ static bool read_document(srv_call *call, const char *name, const json_t *value,
                           const json_t *rank_fields, srv_texts *out, size_t i) {
     if (json_is_object(value) && json_array_size(rank_fields))
         return join_fields(call, value, rank_fields, &out->owned[i], &out->items[i]);
-    const json_t *text = json_is_object(value) ? json_object_get(value, "text") : value;
-    if (!json_is_string(text))
+    out->items[i] = srv_json_text(value);
+    if (!out->items[i].data)
         return srv_call_invalid(call, name, "%s[%zu] must be a string or an object with \"text\"", name, i);
-    out->items[i] = (wn_str){json_string_value(text), json_string_length(text)};
     return true;
 }
 
