@@ -35,7 +35,7 @@ typedef struct {
     wn_passage **passages;   /* [npassages]: of the candidates that are being scored */
     wn_str *texts;
     wn_pair_score *pairs;
-    wn_hit *added;           /* [cap], with their cosines */
+    int64_t *added;          /* [cap], with their cosines */
     float *cosines;
     size_t npassages;
 } study_work;
@@ -77,9 +77,9 @@ static wn_status add_candidates(study_work *w, size_t n, bool all_new, wn_study_
 /* The cosines of the candidates just added, where the final order needs them. */
 static wn_status add_cosines(study_work *w, wn_study_record *r, wn_error *err) {
     size_t n = w->npassages, first = r->n - n;
-    if (w->options->blend == 0 || !n) return WN_OK;
-    for (size_t i = 0; i < n; i++) w->added[i] = (wn_hit){r->candidates[first + i].passage, 0};
-    WN_TRY(wn_candidates_cosine(w->searcher, w->added, n, w->cosines, err));
+    if (w->options->blend == 0 || !n || !w->searcher->scorers.embedder) return WN_OK; /* they stay NaN */
+    for (size_t i = 0; i < n; i++) w->added[i] = r->candidates[first + i].passage;
+    WN_TRY(wn_index_score_dense(w->searcher->index, w->searcher->query, w->added, n, w->cosines, err));
     for (size_t i = 0; i < n; i++) r->candidates[first + i].cosine = w->cosines[i];
     return WN_OK;
 }
@@ -380,8 +380,9 @@ wn_status wn_study_order_at(const wn_study *study, size_t query, size_t depth, b
         o->cosines[i] = r->candidates[at].cosine;
         o->final[i] = i;
     }
-    if (reranked) wn_final_keys(o->keys, o->cosines, o->n, study->info.blend, o->keys);
-    if (reranked) wn_rank_by_score(o->keys, o->n, o->scratch, o->final);
+    if (!reranked) return WN_OK;
+    wn_final_keys(o->keys, o->cosines, o->n, study->info.blend, o->keys);
+    wn_rank_by_score(o->keys, o->n, o->scratch, o->final);
     return WN_OK;
 }
 
