@@ -178,13 +178,9 @@ def reranker_scores(folder, args, task):
     return {q: known[q] for q in task.keys}
 
 
-def fit_blend(folder, name, args):
+def fit_blend(name, groups, pairs, logits, args):
     """w of w * cosine + logit, from held-back labelled groups (MLE of the
     positive's place; the logits' own scale is fitted too and divided out)."""
-    with open(os.path.join(args.cache, "blend.jsonl"), encoding="utf-8") as f:
-        groups = [json.loads(line) for line in f]
-    pairs = [(g["q"], p) for g in groups for p in g["p"]]
-    logits = pair_scores(folder, pairs, args)
     bi = BiEncoder(name, os.path.join(args.models, name), args.threads)
     passages, queries = bi.encode([p for _, p in pairs]), bi.encode([g["q"] for g in groups], query=True)
     size = len(groups[0]["p"])
@@ -208,7 +204,10 @@ def fit_blend(folder, name, args):
 
 def fit_blends(args):
     """{bi-encoder: weight} for the last reranker, written to --blend-out."""
-    weights = {name: fit_blend(args.rerankers[-1][1], name, args) for name in TEACHERS}
+    groups = list(read_jsonl(os.path.join(args.cache, "blend.jsonl")))
+    pairs = [(g["q"], p) for g in groups for p in g["p"]]
+    logits = pair_scores(args.rerankers[-1][1], pairs, args)
+    weights = {name: fit_blend(name, groups, pairs, logits, args) for name in TEACHERS}
     if args.blend_out:
         with open(args.blend_out, "w") as f:
             json.dump({"blend": weights}, f, indent=2)
