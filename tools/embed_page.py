@@ -9,12 +9,9 @@ import hashlib
 import os
 import sys
 
+from embed_file import array
+
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-
-
-def array(data):
-    lines = (data[i:i + 24] for i in range(0, len(data), 24))
-    return ",\n".join("    " + ",".join(str(byte) for byte in line) for line in lines)
 
 
 def main():
