@@ -1,5 +1,7 @@
 """server_process.py -- starts `winnow serve` for tests, and speaks plain HTTP to it. Python's standard library only.
 
+ServerProcess is the process; Server here answers with bytes, the one of serving.py with parsed JSON.
+
 WINNOW names the binary. Models: the committed reranker, and the small random-weight XLM-R of
 tests/golden as bi-encoder, put together with its tokenizer in a scratch directory."""
 import http.client
@@ -21,17 +23,19 @@ RERANKER = os.path.join(ROOT, "models", "reranker-minilm-l6-v0")
 SLOW = float(os.environ.get("WINNOW_TEST_SLOW", "1"))
 
 
-def make_embedder(into):
-    """The small bi-encoder as a model directory; returns its path."""
-    path = os.path.join(into, "small-xlmr")
-    shutil.copytree(os.path.join(ROOT, "tests", "golden", "models", "small-xlmr"), path)
+def make_model(name, into):
+    """A small model of tests/golden as a directory with its tokenizer; returns its path."""
+    path = os.path.join(into, name)
+    shutil.copytree(os.path.join(ROOT, "tests", "golden", "models", name), path)
     shutil.copy(os.path.join(ROOT, "tests", "golden", "tokenizers", "small-xlmr", "tokenizer.json"), path)
     return path
 
 
-class Server:
-    """with Server("--max-body", "4K") as server: server.get("/health")"""
+def make_embedder(into):
+    return make_model("small-xlmr", into)
 
+
+class ServerProcess:
     def __init__(self, *args, models=True, env=None, wait=True, wrapper=(), **popen):
         command = [*wrapper, WINNOW, "serve", *(("--reranker", RERANKER) if models else ()), *args]
         if "--listen" not in args and not wrapper:
@@ -76,24 +80,6 @@ class Server:
     def socket(self, timeout=30):
         return socket.create_connection((self.host, self.port), timeout=timeout * SLOW)
 
-    def request(self, method, path, body=None, headers=None, timeout=30):
-        """(status, headers, bytes) on a connection of its own."""
-        connection = self.connect(timeout)
-        try:
-            if isinstance(body, (dict, list)):
-                body = json.dumps(body)
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
-        finally:
-            connection.close()
-
-    def get(self, path, **more):
-        return self.request("GET", path, **more)
-
-    def post(self, path, body, **more):
-        return self.request("POST", path, body, **more)
-
     def raw(self, data, timeout=10, half_close=False):
         """All bytes that come back until the server closes or timeout."""
         with self.socket(timeout) as s:
@@ -107,19 +93,6 @@ class Server:
             except OSError:  # a reset too is an answer
                 pass
             return out
-
-    def metric(self, name, headers=None):
-        """The sum over labels of a metric."""
-        text = self.get("/metrics", headers=headers)[2].decode()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
-                   if re.match(re.escape(name) + r"[ {]", line))
-
-    def wait_metric(self, name, test, timeout=20, headers=None):
-        end = time.monotonic() + timeout * SLOW
-        while not test(value := self.metric(name, headers)):
-            if time.monotonic() > end:
-                raise AssertionError(f"{name} stayed {value}")
-            time.sleep(0.02)
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -149,6 +122,41 @@ class Server:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+
+class Server(ServerProcess):
+    """with Server("--max-body", "4K") as server: server.get("/health")"""
+
+    def request(self, method, path, body=None, headers=None, timeout=30):
+        """(status, headers, bytes) on a connection of its own."""
+        connection = self.connect(timeout)
+        try:
+            if isinstance(body, (dict, list)):
+                body = json.dumps(body)
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def get(self, path, **more):
+        return self.request("GET", path, **more)
+
+    def post(self, path, body, **more):
+        return self.request("POST", path, body, **more)
+
+    def metric(self, name, headers=None):
+        """The sum over labels of a metric."""
+        text = self.get("/metrics", headers=headers)[2].decode()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+                   if re.match(re.escape(name) + r"[ {]", line))
+
+    def wait_metric(self, name, test, timeout=20, headers=None):
+        end = time.monotonic() + timeout * SLOW
+        while not test(value := self.metric(name, headers)):
+            if time.monotonic() > end:
+                raise AssertionError(f"{name} stayed {value}")
+            time.sleep(0.02)
 
 
 def scratch():

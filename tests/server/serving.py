@@ -5,36 +5,21 @@ tokenizer in tokenizers/), so that tests need no cache."""
 import atexit
 import http.client
 import json
-import os
-import re
 import resource
 import shutil
-import signal
 import subprocess
-import tempfile
-import threading
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-WINNOW = os.environ.get("WINNOW", os.path.join(ROOT, "build", "winnow"))
-RERANKER = os.path.join(ROOT, "models", "reranker-minilm-l6-v0")
+from server_process import RERANKER, ROOT, WINNOW, ServerProcess, make_model, scratch  # noqa: F401
 
 
 def scratch_folder():
-    folder = tempfile.mkdtemp(prefix="winnow-server-")
+    folder = scratch()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
-def make_model(name):
-    golden = os.path.join(ROOT, "tests", "golden")
-    path = os.path.join(scratch_folder(), name)
-    shutil.copytree(os.path.join(golden, "models", name), path)
-    shutil.copy(os.path.join(golden, "tokenizers", "small-xlmr", "tokenizer.json"), path)
-    return path
-
-
-EMBEDDER = make_model("small-xlmr")
-SMALL_RERANKER = make_model("small-xlmr-reranker")
+EMBEDDER = make_model("small-xlmr", scratch_folder())
+SMALL_RERANKER = make_model("small-xlmr-reranker", scratch_folder())
 
 
 def winnow_lines(*args, rows):
@@ -46,48 +31,24 @@ def winnow_lines(*args, rows):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-class Server:
+class Server(ServerProcess):
+    """No models but those given; answers are parsed."""
+
     def __init__(self, *args, env=None, limits=None, wrapper=()):
         """limits: {resource.RLIMIT_*: (soft, hard)} of the process. wrapper: a command that execs the rest."""
         def limit():
             for what, values in limits.items():
                 resource.setrlimit(what, values)
-        self.process = subprocess.Popen([*wrapper, WINNOW, "serve", "--listen", "127.0.0.1:0", *args], preexec_fn=limit if limits else None,
-                                        env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self.log = []
-        self.host = None
-        for line in self.process.stderr:
-            self.log.append(line.decode(errors="replace"))
-            found = re.search(r"(127\.0\.0\.1:\d+)", self.log[-1])
-            if found:
-                self.host = found.group(1)
-                break
-        if not self.host:
-            raise AssertionError("the server did not start: " + "".join(self.log))
-        self.drainer = threading.Thread(target=self.drain, daemon=True)
-        self.drainer.start()
-        self.wait_ready()
+        super().__init__("--listen", "127.0.0.1:0", *args, models=False, env=env, wrapper=wrapper, preexec_fn=limit if limits else None,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     @property
     def base(self):
-        return f"http://{self.host}"
-
-    def drain(self):
-        for line in self.process.stderr:
-            self.log.append(line.decode(errors="replace"))
-
-    def wait_ready(self):
-        for _ in range(600):
-            if self.get("/ready")[0] == 200:
-                return
-            if self.process.poll() is not None:
-                break
-            threading.Event().wait(0.05)
-        raise AssertionError("the server is not ready: " + "".join(self.log))
+        return f"http://{self.address}"
 
     def request(self, method, path, data=None, headers=None):
         """Status, parsed JSON (None where there is none), headers in lower case."""
-        connection = http.client.HTTPConnection(self.host, timeout=120)
+        connection = http.client.HTTPConnection(self.address, timeout=120)
         try:
             connection.request(method, path, data, headers or {})
             response = connection.getresponse()
@@ -107,12 +68,5 @@ class Server:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.request("POST", path, data, {"Content-Type": "application/json", **(headers or {})})
 
-    def stop(self):
-        """Ends the server; a crash or a sanitizer's report fails the test that asks."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
-        self.drainer.join(10)
-        self.process.stderr.close()
-        if code:
-            raise AssertionError(f"the server ended with {code}: " + "".join(self.log[-30:]))
+    def stop(self, timeout=60):
+        return super().stop(timeout)

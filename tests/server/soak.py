@@ -157,7 +157,7 @@ class Soak:
 
     def good(self, number):
         rng = random.Random(self.seed * 1000 + number)
-        connection = http.client.HTTPConnection(self.server.host, timeout=120)
+        connection = http.client.HTTPConnection(self.server.address, timeout=120)
         while not self.stop.is_set():
             ask = rng.choices((self.ask_rerank, self.ask_embedding, self.ask_index), (6, 4, 1 if self.index else 0))[0]
             try:
@@ -198,7 +198,7 @@ class Soak:
 
     def hostile(self, number):
         rng = random.Random(self.seed * 2000 + number)
-        host, port = self.server.host.rsplit(":", 1)
+        host, port = self.server.address.rsplit(":", 1)
         while not self.stop.is_set():
             kind, path = rng.randrange(6), rng.choice(self.PATHS)
             body = self.damaged(rng) if kind < 4 else b"x" * (3 << 20)
@@ -240,7 +240,7 @@ class Soak:
         begin = time.monotonic()
         while not self.stop.wait(0.25) and time.monotonic() - begin < seconds:
             if self.server.process.poll() is not None:
-                self.problem("the server ended: " + "".join(self.server.log[-30:]))
+                self.problem("the server ended: " + "".join(self.server.lines[-30:]))
                 break
             samples.append(self.resident())
         self.stop.set()
@@ -274,7 +274,7 @@ def main():
         with contextlib.suppress(AssertionError):
             soak.server.stop()
     if soak.server.process.returncode:
-        soak.problem(f"the server ended with {soak.server.process.returncode}: " + "".join(soak.server.log[-60:]))
+        soak.problem(f"the server ended with {soak.server.process.returncode}: " + "".join(soak.server.lines[-60:]))
     third = max(1, len(samples) // 3)
     second, last = statistics.median(samples[third:2 * third] or [1]), statistics.median(samples[2 * third:] or [1])
     growth = last / second - 1

@@ -243,7 +243,7 @@ class Studies(Api):
 
     def events(self, path, body):
         data = json.dumps(body).encode()
-        connection = __import__("http.client").client.HTTPConnection(server.host, timeout=300)
+        connection = __import__("http.client").client.HTTPConnection(server.address, timeout=300)
         connection.request("POST", path, data, {"Accept": "text/event-stream"})
         response = connection.getresponse()
         text = response.read().decode()
@@ -543,7 +543,7 @@ class Kills(unittest.TestCase):
             server.process.wait(30)
             for thread in threads:
                 thread.join(120)
-            server.drainer.join(10)
+            server.reader.join(10)
             server.process.stderr.close()
         server = Server("--index", path, "--reranker", "none")
         self.check(server, ledger)

@@ -56,7 +56,7 @@ def resident(of):
 
 
 def metrics(of, headers=None):
-    connection = http.client.HTTPConnection(of.host, timeout=30)
+    connection = http.client.HTTPConnection(of.address, timeout=30)
     connection.request("GET", "/metrics", headers=headers or {})
     text = connection.getresponse().read().decode()
     connection.close()
@@ -74,7 +74,7 @@ def good_client(of, headers=None):
 
 
 def connect(of, timeout=30):
-    host, port = of.host.rsplit(":", 1)
+    host, port = of.address.rsplit(":", 1)
     s = socket.create_connection((host, int(port)), timeout=timeout)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
@@ -125,7 +125,7 @@ def read_replies(s, n):
 
 class Fault(unittest.TestCase):
     def setUp(self):
-        self.assertIsNone(server.process.poll(), "the server is gone: " + "".join(server.log[-20:]))
+        self.assertIsNone(server.process.poll(), "the server is gone: " + "".join(server.lines[-20:]))
 
     def rest(self, of=None, headers=None):
         """The server is idle again and answers rightly."""
@@ -136,7 +136,7 @@ class Fault(unittest.TestCase):
             if now["winnow_requests_running"] <= 1 and now["winnow_request_body_bytes"] == 0 and now["winnow_queue_requests"] == 0:
                 break
             time.sleep(0.1)
-        self.assertIsNone(of.process.poll(), "the server is gone: " + "".join(of.log[-20:]))
+        self.assertIsNone(of.process.poll(), "the server is gone: " + "".join(of.lines[-20:]))
         self.assertLessEqual(now["winnow_requests_running"], 1)
         self.assertEqual(now["winnow_request_body_bytes"], 0)
         self.assertEqual(now["winnow_queue_requests"], 0)
