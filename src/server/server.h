@@ -3,7 +3,7 @@
  * The room includes winnow.h alone, like any stranger's program. This header is its face to the command line.
  * A request passes four doors:
  *
- *   http_daemon.c   sockets (libmicrohttpd, epoll), limits, keys, TLS, access log; hands a complete
+ *   http_daemon.c   sockets (libmicrohttpd, poll), limits, keys, TLS, access log; hands a complete
  *                   request to a handler thread and takes its response back
  *   router.c        method and path to a handler (a dialect_*.c or api_*.c file)
  *   handler         JSON in, JSON out; asks the batcher for scores and embeddings and waits

@@ -15,6 +15,7 @@ import random
 import re
 import resource
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -419,6 +420,29 @@ class Slow(Fault):
             small.stop()
 
 
+class Crowd(Fault):
+    def test_any_number_at_the_same_moment_is_answered(self):
+        """The process sleeps while they send: all their events wait at once. With libmicrohttpd's epoll a multiple of
+        128 stood still until the client timeout."""
+        request = post_bytes("/v1/rerank", GOOD)
+        for n in (100, 127, 128, 129, 256):
+            crowd = [connect(server) for _ in range(n)]
+            try:
+                for s in crowd:
+                    s.sendall(request)
+                    read_replies(s, 1)
+                server.process.send_signal(signal.SIGSTOP)
+                for s in crowd: s.sendall(request)
+                server.process.send_signal(signal.SIGCONT)
+                for s in crowd:
+                    (status, _), = read_replies(s, 1)
+                    self.assertEqual(status, 200, f"{n} at once")
+            finally:
+                server.process.send_signal(signal.SIGCONT)
+                for s in crowd: s.close()
+        self.rest()
+
+
 class Keys(Fault):
     SHAPES = {"/v1/embeddings": lambda e: e["error"]["code"] == "invalid_api_key", "/v1/rerank": lambda e: e["message"],
               "/embed": lambda e: e["error"], "/embedding": lambda e: e["error"]["code"] == 401, "/metrics": lambda e: e["error"]["code"] == 401}
@@ -468,7 +492,7 @@ class Descriptors(Fault):
             few.stop()
 
     def test_no_descriptor_left_and_then_some_again(self):
-        """The limit falls below what is open: accept(2) and fopen(3) fail with EMFILE."""
+        """The limit falls to what is open: accept(2) and fopen(3) fail with EMFILE."""
         own = Server("--embedder", "none", "--reranker", RERANKER, "--client-timeout", "2")
         try:
             for kept_open in (0, 3):
@@ -476,7 +500,8 @@ class Descriptors(Fault):
                 while metrics(own)["winnow_connections"] <= kept_open: # accepted, not only in the backlog
                     time.sleep(0.05)
                 soft, hard = resource.prlimit(own.process.pid, resource.RLIMIT_NOFILE)
-                resource.prlimit(own.process.pid, resource.RLIMIT_NOFILE, (3, hard))
+                most = max(map(int, os.listdir(f"/proc/{own.process.pid}/fd"))) + 1
+                resource.prlimit(own.process.pid, resource.RLIMIT_NOFILE, (most, hard))
                 waiting = [connect(own, 1) for _ in range(20)]
                 for s in waiting:
                     s.sendall(post_bytes("/v1/rerank", GOOD))
