@@ -203,6 +203,21 @@ def cell(a, server, kind, clients, work, expected):
     return row
 
 
+def warm_up(a, server, kind, work, expected):
+    seconds, a.seconds = a.seconds, 1
+    cell(a, server, kind, 2, work, expected)
+    a.seconds = seconds
+
+
+def restarted(a, server, kind, work, expected):
+    """A server that works on after the end of its cell would take the processors from the next one's."""
+    server.process.kill()
+    server.process.wait()
+    server = start(server.name, a)
+    warm_up(a, server, kind, work, expected)
+    return server
+
+
 def machine():
     for line in open("/proc/cpuinfo"):
         if line.startswith("model name"):
@@ -280,12 +295,13 @@ def main():
                 expected, floor = library.expected(), library.floor_ms()
                 print(f"{kind}: the library alone takes {floor:.2f} ms of processor time a request", flush=True)
                 for server in servers:
-                    seconds, a.seconds = a.seconds, 1  # warm-up
-                    cell(a, server, kind, 2, work, expected)
-                    a.seconds = seconds
+                    warm_up(a, server, kind, work, expected)
                 for turn, clients in enumerate(a.clients):
-                    for server in servers[turn % len(servers):] + servers[:turn % len(servers)]:
-                        row = cell(a, server, kind, clients, work, expected)
+                    for i in range(turn, turn + len(servers)):
+                        i %= len(servers)
+                        row = cell(a, servers[i], kind, clients, work, expected)
+                        if row["unfinished"]:
+                            servers[i] = restarted(a, servers[i], kind, work, expected)
                         rows.append({"commit": commit, "cpu": machine(), "threads": a.threads, "load": round(os.getloadavg()[0], 1), **row,
                                      "floor_ms": round(floor, 2)})
                         show(row, floor)

@@ -2,9 +2,10 @@
  *
  * Order. Two levels, clients and a client's requests, and at both the same rule: those that have had
  * nothing yet (fresh) and those that have had something (started) take turns. Within fresh the oldest
- * goes first. Started clients rotate; a client's started requests don't: turns go to the one with the least left and to
- * the oldest, alternately. Rotating them would make equal requests all end together, at the time of the last
- * (64 clients of one address waited for 64 requests each). The least left keeps short before long,
+ * goes first. Started clients rotate; a client's started requests don't: the oldest has the turn, but every other one
+ * goes to the one with the least left, if that is at most half of what the oldest has left. Rotating them would make
+ * equal requests all end together, at the time of the last (64 clients of one address waited for 64 requests each);
+ * without the half, 8 clients with like requests saw p99 at twice the median. Short goes before long,
  * and the oldest keeps its quarter of the turns whatever comes. So a request of one pair is in the next pass or the one after it, however much
  * waits; and a stream of small new requests can't starve a big one, which keeps half of the turns.
  * A plain rotation would make a new request wait for a whole round of all that wait.
@@ -239,8 +240,12 @@ static task *shortest_of_kind(const task_list *list, const srv_work *kind, task 
 }
 
 static task *next_in(const client *c, const task_list *list, const srv_work *kind, task **before) {
-    return list == &c->fresh || c->oldest_turn ? first_of_kind(list, kind, before)
-                                               : shortest_of_kind(list, kind, before);
+    task *before_shortest = NULL, *oldest = first_of_kind(list, kind, before);
+    if (!oldest || list == &c->fresh || c->oldest_turn) return oldest;
+    task *shortest = shortest_of_kind(list, kind, &before_shortest);
+    if (2 * shortest->waiting_tokens > oldest->waiting_tokens) return oldest;
+    *before = before_shortest;
+    return shortest;
 }
 
 /* The client's next request whose item may join; *list and *before tell where it stands. */
