@@ -8,10 +8,10 @@
  * (here 16x64 panels, its AVX-512 "brgemm"), and the weights are reordered into that once. Bias and
  * GELU (the erf form) run in its epilogue, on accumulators still in registers.
  *
- * bf16. The same tiles, with narrow.h's kernels before and after each: a tile's rows are narrowed into the
- * worker's own block (at most 64 rows, in the second-level cache), multiplied with bf16 weights, summed in f32,
- * and finished in place in y. Callers see f32 rows whatever the precision. The bias is in oneDNN's epilogue, GELU
- * in ours: oneDNN's exact form computes digits that bf16 does not have. There is no slow
+ * bf16. The same tiles. Rows that come as f32 are narrowed into the worker's own block first (at most 64 rows, in the
+ * second-level cache); the encoder gives halves wherever products alone read them. Sums are f32; oneDNN adds the
+ * bias and stores f32 or halves. GELU is ours: oneDNN's exact form computes digits that bf16 does not have. So
+ * a GELU's sums are f32 in the worker's block, and become halves on their way into y. There is no slow
  * stand-in: a processor without the instructions is told so. Tried and left out: int8 (u8 rows with a scale and a
  * zero point each x s8 weights with a scale a column), which was 1.6 times faster yet, but moved nDCG@10 of DL19 by
  * 0.0066 (the bound is 0.005); its error comes from all layers alike (docs/PERFORMANCE.md).
@@ -50,21 +50,14 @@
 enum { NTILES = 4, MOST_ROWS = 64 };
 static const size_t tile_rows[NTILES] = {MOST_ROWS, 32, 16, 8};
 
-/* What goes into a product, what its weights are, and what comes out. */
-typedef struct operand_types {
-    dnnl_data_type_t source, weights, destination;
-} operand_types;
-static const operand_types types_of[] = {
-    [WN_F32] = {dnnl_f32, dnnl_f32, dnnl_f32},
-    [WN_BF16] = {dnnl_bf16, dnnl_bf16, dnnl_f32},
-};
+/* What goes into a product, rows and weights alike. */
+static const dnnl_data_type_t type_of[] = {[WN_F32] = dnnl_f32, [WN_BF16] = dnnl_bf16};
 
 struct wn_linear {
     size_t in, out;
-    wn_precision precision;
+    wn_linear_kind kind;
     const wn_narrow *narrow;   /* set for bf16 */
     const wn_kernels *kernels; /* set: weights are its panels, and oneDNN has no part in this */
-    bool gelu;
     void *weights;         /* packed as the tiles want it */
     float *bias;           /* [out] */
     size_t bytes, scratch; /* packed bytes; scratchpad of the neediest tile */
@@ -85,8 +78,19 @@ struct wn_gemm {
     size_t nwidths;
     void *scratch;
     dnnl_memory_t scratch_memory;
-    void *rows; /* [MOST_ROWS, widest] narrowed rows of one tile; NULL when all linears are f32 */
+    /* Blocks of one tile, NULL when all linears are f32. */
+    uint16_t *rows; /* [MOST_ROWS, widest input]: rows that came as f32, narrowed */
+    float *sums;    /* [MOST_ROWS, widest result that is narrowed behind the product] */
 };
+
+/* GELU, then halves: the product's own results go into the worker's block. */
+static bool narrows_behind(const wn_linear *linear) {
+    return linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU && linear->kind.result == WN_ROWS_BF16;
+}
+/* What the product itself writes. */
+static dnnl_data_type_t destination_type(const wn_linear *linear) {
+    return linear->kind.result == WN_ROWS_BF16 && !narrows_behind(linear) ? dnnl_bf16 : dnnl_f32;
+}
 
 /* One engine a process, never destroyed: oneDNN wants stream and primitive to share it by address. */
 static dnnl_engine_t engine;
@@ -143,10 +147,10 @@ static wn_status describe(const wn_linear *linear, size_t rows, const dnnl_memor
     dnnl_dims_t in_dims = {(dnnl_dim_t)rows, (dnnl_dim_t)linear->in};
     dnnl_dims_t out_dims = {(dnnl_dim_t)rows, (dnnl_dim_t)linear->out};
     dnnl_dims_t bias_dims = {1, (dnnl_dim_t)linear->out};
-    operand_types types = types_of[linear->precision];
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(&source, 2, in_dims, types.source, dnnl_ab), "descriptor");
+    dnnl_data_type_t from = type_of[linear->kind.precision], to = destination_type(linear);
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&source, 2, in_dims, from, dnnl_ab), "descriptor");
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&bias, 2, bias_dims, dnnl_f32, dnnl_ab), "descriptor");
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(&destination, 2, out_dims, types.destination, dnnl_ab), "descriptor");
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&destination, 2, out_dims, to, dnnl_ab), "descriptor");
     DNNL_TRY(dnnl_matmul_desc_init(out, &source, weights, &bias, &destination), "descriptor");
 fail:
     return st;
@@ -187,7 +191,7 @@ static wn_status tiles_create(wn_linear *linear, dnnl_memory_desc_t *weights, wn
     dnnl_post_ops_t ops = NULL;
     DNNL_TRY(dnnl_primitive_attr_create(&attr), "attributes");
     DNNL_TRY(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user), "attributes");
-    if (linear->gelu && linear->precision == WN_F32) {
+    if (linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU && linear->kind.precision == WN_F32) {
         DNNL_TRY(dnnl_post_ops_create(&ops), "post-operations");
         DNNL_TRY(dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_gelu_erf, 0, 0), "post-operations");
         DNNL_TRY(dnnl_primitive_attr_set_post_ops(attr, ops), "attributes");
@@ -239,7 +243,8 @@ static wn_status bias_create(wn_linear *linear, const float *bias, wn_error *err
     dnnl_dims_t dims = {1, (dnnl_dim_t)linear->out};
     linear->bias = wn_malloc_aligned(bytes);
     if (!linear->bias) return wn_fail_memory(err, bytes);
-    memcpy(linear->bias, bias, bytes);
+    if (bias) memcpy(linear->bias, bias, bytes);
+    else memset(linear->bias, 0, bytes);
     linear->bytes += bytes;
     if (linear->kernels) return WN_OK;
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&md, 2, dims, dnnl_f32, dnnl_ab), "descriptor");
@@ -255,7 +260,7 @@ static wn_status onednn_create(wn_linear *linear, const float *weight, wn_error 
     dnnl_dims_t dims = {(dnnl_dim_t)linear->in, (dnnl_dim_t)linear->out};
     if (!(wn_cpu_flags() & WN_CPU_AVX512)) return WN_ERR_UNSUPPORTED;
     WN_TRY(engine_get(err));
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(&weights, 2, dims, types_of[linear->precision].weights,
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&weights, 2, dims, type_of[linear->kind.precision],
                                           dnnl_format_tag_any), "descriptor");
     WN_TRY(tiles_create(linear, &weights, err));
     return pack(linear, weight, &weights, err);
@@ -287,20 +292,20 @@ wn_status wn_precision_check(wn_precision precision, wn_error *err) {
 }
 
 wn_status wn_linear_create(const float *weight, const float *bias, size_t in_features,
-                           size_t out_features, wn_epilogue epilogue, wn_precision precision,
-                           wn_linear **out, wn_error *err) {
-    WN_TRY(wn_precision_check(precision, err));
+                           size_t out_features, wn_linear_kind kind, wn_linear **out, wn_error *err) {
+    WN_TRY(wn_precision_check(kind.precision, err));
+    if (kind.precision == WN_F32 && kind.result != WN_ROWS_F32)
+        return wn_fail(err, WN_ERR_ARGUMENT, "a layer in f32 has results in f32");
     if (!in_features || !out_features || in_features > INT32_MAX || out_features > INT32_MAX)
         return wn_fail(err, WN_ERR_ARGUMENT, "a %zu x %zu layer is out of range", in_features, out_features);
     wn_linear *linear = wn_calloc(1, sizeof *linear);
     if (!linear) return wn_fail_memory(err, sizeof *linear);
     linear->in = in_features;
     linear->out = out_features;
-    linear->precision = precision;
-    linear->narrow = precision == WN_F32 ? NULL : wn_narrow_get();
-    linear->gelu = epilogue == WN_EPILOGUE_BIAS_GELU;
+    linear->kind = kind;
+    linear->narrow = kind.precision == WN_F32 ? NULL : wn_narrow_get();
     wn_status st = onednn_create(linear, weight, err);
-    if (st == WN_ERR_UNSUPPORTED && precision == WN_F32) st = panels_create(linear, weight, err);
+    if (st == WN_ERR_UNSUPPORTED && kind.precision == WN_F32) st = panels_create(linear, weight, err);
     else if (st == WN_ERR_UNSUPPORTED)
         wn_fail(err, st, "oneDNN has no fast product in this precision here; choose precision f32");
     if (st == WN_OK) st = bias_create(linear, bias, err);
@@ -367,7 +372,7 @@ fail:
 wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **out, wn_error *err) {
     wn_status st = WN_OK;
     const wn_linear *linear = NULL; /* the one an error message names */
-    size_t bytes = 64, widest = 0;
+    size_t bytes = 64, rows = 0, sums = 0;
     WN_TRY(engine_get(err));
     wn_gemm *gemm = wn_calloc(1, sizeof *gemm);
     if (!gemm) return wn_fail_memory(err, sizeof *gemm);
@@ -380,22 +385,22 @@ wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **ou
     for (size_t i = 0; i < n; i++) {
         if (!linears[i]) continue;
         linear = linears[i];
-        WN_TRY_GOTO(width_add(gemm, linear, linear->in, types_of[linear->precision].source, err));
-        WN_TRY_GOTO(width_add(gemm, linear, linear->out, types_of[linear->precision].destination, err));
+        WN_TRY_GOTO(width_add(gemm, linear, linear->in, type_of[linear->kind.precision], err));
+        WN_TRY_GOTO(width_add(gemm, linear, linear->out, destination_type(linear), err));
         if (linear->scratch > bytes) bytes = linear->scratch;
-        if (linear->narrow && linear->in > widest) widest = linear->in;
+        if (linear->narrow && linear->in > rows) rows = linear->in;
+        if (narrows_behind(linear) && linear->out > sums) sums = linear->out;
     }
     if (!linear) {
         st = wn_fail(err, WN_ERR_ARGUMENT, "no layer to multiply with");
         goto fail;
     }
     WN_TRY_GOTO(scratch_create(gemm, linear, bytes, err));
-    if (widest) {
-        gemm->rows = wn_malloc_aligned(MOST_ROWS * widest * sizeof(uint16_t));
-        if (!gemm->rows) {
-            st = wn_fail_memory(err, MOST_ROWS * widest * sizeof(uint16_t));
-            goto fail;
-        }
+    gemm->rows = rows ? wn_malloc_aligned(MOST_ROWS * rows * sizeof *gemm->rows) : NULL;
+    gemm->sums = sums ? wn_malloc_aligned(MOST_ROWS * sums * sizeof *gemm->sums) : NULL;
+    if ((rows && !gemm->rows) || (sums && !gemm->sums)) {
+        st = wn_fail_memory(err, MOST_ROWS * (rows * sizeof *gemm->rows + sums * sizeof *gemm->sums));
+        goto fail;
     }
     DNNL_TRY(dnnl_stream_create(&gemm->stream, engine, dnnl_stream_default_flags), "stream");
     *out = gemm;
@@ -416,24 +421,26 @@ void wn_gemm_free(wn_gemm *gemm) {
     if (gemm->stream) dnnl_stream_destroy(gemm->stream);
     wn_free(gemm->scratch);
     wn_free(gemm->rows);
+    wn_free(gemm->sums);
     wn_free(gemm->widths);
     wn_free(gemm);
 }
 
-/* x [rows, in] as the product takes it; rows up to `tile` are filled up with zeros. */
-static const void *tile_narrow(const wn_linear *linear, wn_gemm *gemm, const float *x, size_t rows, size_t tile) {
+/* The tile's rows of x as the product takes them; those narrowed here are filled up to `tile` with zeros. */
+static const void *tile_source(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_rows x_rows, size_t row,
+                               size_t rows, size_t tile) {
     size_t in = linear->in;
-    if (!linear->narrow) return x;
-    uint16_t *to = gemm->rows;
-    linear->narrow->f32_to_bf16(x, to, rows * in);
-    memset(to + rows * in, 0, (tile - rows) * in * sizeof *to);
-    return to;
+    const float *from = (const float *)x + row * in;
+    if (x_rows == WN_ROWS_BF16) return (const uint16_t *)x + row * in;
+    if (!linear->narrow) return from;
+    linear->narrow->f32_to_bf16(from, gemm->rows, rows * in);
+    memset(gemm->rows + rows * in, 0, (tile - rows) * in * sizeof *gemm->rows);
+    return gemm->rows;
 }
 
-static bool tile_execute(const wn_linear *linear, wn_gemm *gemm, int tile, const void *x, float *y) {
-    operand_types types = types_of[linear->precision];
-    dnnl_memory_t source = width_find(gemm, linear->in, types.source)->source[tile];
-    dnnl_memory_t destination = width_find(gemm, linear->out, types.destination)->destination[tile];
+static bool tile_execute(const wn_linear *linear, wn_gemm *gemm, int tile, const void *x, void *y) {
+    dnnl_memory_t source = width_find(gemm, linear->in, type_of[linear->kind.precision])->source[tile];
+    dnnl_memory_t destination = width_find(gemm, linear->out, destination_type(linear))->destination[tile];
     if (dnnl_memory_set_data_handle(source, (void *)(uintptr_t)x) || dnnl_memory_set_data_handle(destination, y))
         return false;
     dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, source},
@@ -441,13 +448,15 @@ static bool tile_execute(const wn_linear *linear, wn_gemm *gemm, int tile, const
                               {DNNL_ARG_BIAS, linear->bias_memory},
                               {DNNL_ARG_DST, destination},
                               {DNNL_ARG_SCRATCHPAD, gemm->scratch_memory}};
-    return dnnl_primitive_execute(linear->tiles[tile], gemm->stream, 5, args) == dnnl_success;
+    return dnnl_primitive_execute(linear->tiles[tile], gemm->stream, 5, args) == dnnl_success &&
+           dnnl_stream_wait(gemm->stream) == dnnl_success;
 }
 
-bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const float *x, float *y, size_t rows) {
+bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_rows x_rows, void *y, size_t rows) {
+    bool gelu = linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU, behind = narrows_behind(linear);
+    size_t out = linear->out, cell = linear->kind.result == WN_ROWS_BF16 ? sizeof(uint16_t) : sizeof(float);
     if (linear->kernels) {
-        linear->kernels->linear_f32(x, linear->weights, linear->bias, linear->gelu, y, rows, linear->in,
-                                    linear->out);
+        linear->kernels->linear_f32(x, linear->weights, linear->bias, gelu, y, rows, linear->in, out);
         return true;
     }
     int tile = 0;
@@ -455,13 +464,11 @@ bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const float *x, float
         /* the largest tile that fits, or the smallest when none does */
         while (tile < NTILES - 1 && tile_rows[tile] > rows - done) tile++;
         size_t n = rows - done < tile_rows[tile] ? rows - done : tile_rows[tile];
-        const void *from = tile_narrow(linear, gemm, x + done * linear->in, n, tile_rows[tile]);
-        float *to = y + done * linear->out;
-        if (!tile_execute(linear, gemm, tile, from, to)) return false;
-        if (linear->narrow && linear->gelu) {
-            if (dnnl_stream_wait(gemm->stream) != dnnl_success) return false;
-            linear->narrow->gelu_f32(to, n * linear->out);
-        }
+        const void *from = tile_source(linear, gemm, x, x_rows, done, n, tile_rows[tile]);
+        void *to = (char *)y + done * out * cell;
+        if (!tile_execute(linear, gemm, tile, from, behind ? gemm->sums : to)) return false;
+        if (behind) linear->narrow->gelu_bf16(gemm->sums, to, n * out);
+        else if (gelu && linear->narrow) linear->narrow->gelu_f32(to, n * out);
     }
-    return dnnl_stream_wait(gemm->stream) == dnnl_success;
+    return true;
 }

@@ -1,7 +1,7 @@
-/* narrow.h -- what stands around a product in bf16: narrowing its rows, finishing its result.
+/* narrow.h -- what stands around products in bf16: narrowing rows, finishing results, attention.
  *
  * Kept apart from kernels.h because only processors with the products themselves (AVX-512 with BF16)
- * run these; there is one fast table and the plain twin. Everything that kernels.h promises holds: no
+ * run these; there is one fast kernel each and the plain twin. Everything that kernels.h promises holds: no
  * allocation, any alignment, and a row's result depends on that row alone. */
 #ifndef WN_KERNELS_NARROW_H
 #define WN_KERNELS_NARROW_H
@@ -10,19 +10,29 @@
 #include <stdint.h>
 
 typedef struct wn_narrow {
-    const char *isa; /* "c", "avx512" */
-    /* round to nearest, ties to even; NaN stays NaN. y: n halves */
+    const char *isa; /* "c", "avx512", "avx512bf16" */
+    /* Round to nearest, ties to even; NaN stays NaN. y: n halves */
     void (*f32_to_bf16)(const float *x, uint16_t *y, size_t n);
     /* GELU (erf form) in place, within 7e-5: a 50th of what rounding a value of 1 to bf16 may cost, and
      * without the exact form's exponential and division. */
     void (*gelu_f32)(float *x, size_t n);
+    /* y = gelu_f32(x), rounded as f32_to_bf16 does */
+    void (*gelu_bf16)(const float *x, uint16_t *y, size_t n);
+    /* kernels.h's attention_f32 with q, k, v, out and the softmax's weights as bf16; sums, maxima and exponentials
+     * are f32. head_dim is even. scratch: wn_attention_scratch(n, head_dim) floats. */
+    void (*attention_bf16)(const uint16_t *q, size_t ldq, const uint16_t *k, const uint16_t *v, size_t ldkv,
+                           uint16_t *out, size_t ldo, size_t nq, size_t n, size_t head_dim, float scale,
+                           float *scratch);
 } wn_narrow;
 
 /* The best table for wn_cpu_flags(). Static memory. */
 const wn_narrow *wn_narrow_get(void);
 
 extern const wn_narrow wn_narrow_c;
-const wn_narrow *wn_narrow_avx512(void); /* NULL where not compiled in */
+/* The fast kernels, NULL where not compiled in: all but attention, and attention alone. Only narrow.c looks
+ * at them. */
+const wn_narrow *wn_narrow_avx512(void);
+const wn_narrow *wn_narrow_avx512_bf16(void);
 
 /* gelu(x) ~ x (1/2 + z P(z^2)), z = x held to [-4.5, 4.5]. P: least maximum of the error of the result, with
  * 4.5 P(4.5^2) = 1/2, so that both tails are right. */

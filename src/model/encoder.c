@@ -12,8 +12,8 @@
  * be set up per thread (wn_gemm_thread_start), and the caller's thread is not ours to set up.
  *
  * Names are those of Hugging Face's modules without the "bert." or "roberta." in front. Where the last
- * layer's other tokens are never asked for (CLS pooling, classification) its query weights are packed apart
- * from key and value: session.c then computes one query a sequence. */
+ * layer's other tokens are never asked for (CLS pooling, classification) its keys and values are packed by heads
+ * (wn_head). */
 #include "model/encoder_internal.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -142,8 +142,8 @@ typedef struct part {
 
 /* A linear made of the rows of one or more modules, one below the other. */
 static wn_status linear_read(const wn_encoder *encoder, const wn_weights *weights, staging *stage,
-                             const part *parts, size_t nparts, size_t cols, wn_epilogue epilogue,
-                             wn_precision precision, wn_linear **out, wn_error *err) {
+                             const part *parts, size_t nparts, size_t cols, wn_linear_kind kind,
+                             wn_linear **out, wn_error *err) {
     size_t rows = 0;
     for (size_t i = 0; i < nparts; i++) {
         char name[160];
@@ -155,13 +155,50 @@ static wn_status linear_read(const wn_encoder *encoder, const wn_weights *weight
         rows += parts[i].rows;
     }
     stage->parameters += (uint64_t)rows * (cols + 1);
-    return wn_linear_create(stage->weight, stage->bias, cols, rows, epilogue, precision, out, err);
+    return wn_linear_create(stage->weight, stage->bias, cols, rows, kind, out, err);
+}
+
+/* One projection of a layer's attention: stage->weight [hidden, hidden], stage->bias. */
+static wn_status projection_read(const wn_encoder *encoder, const wn_weights *weights, staging *stage, size_t index,
+                                 const char *which, wn_error *err) {
+    size_t hidden = encoder->config.hidden;
+    char name[96];
+    snprintf(name, sizeof name, "encoder.layer.%zu.attention.self.%s.weight", index, which);
+    WN_TRY(wn_weights_read(weights, name, (int64_t)hidden, (int64_t)hidden, stage->weight, err));
+    snprintf(name, sizeof name, "encoder.layer.%zu.attention.self.%s.bias", index, which);
+    WN_TRY(wn_weights_read(weights, name, (int64_t)hidden, 1, stage->bias, err));
+    stage->parameters += (uint64_t)hidden * (hidden + 1);
+    return WN_OK;
+}
+
+/* A layer's keys and values by heads (wn_head). A head's transposed block is made behind the projection:
+ * stage->weight has room for 3 hidden rows. */
+static wn_status heads_read(const wn_encoder *encoder, const wn_weights *weights, staging *stage, size_t index,
+                            wn_error *err) {
+    wn_layer *layer = &encoder->layers[index];
+    size_t hidden = encoder->config.hidden, dim = encoder->head_dim;
+    float *block = stage->weight + hidden * hidden;
+    const wn_linear_kind kind = {.precision = WN_F32};
+    layer->heads = wn_calloc(encoder->config.heads, sizeof *layer->heads);
+    if (!layer->heads) return wn_fail_memory(err, encoder->config.heads * sizeof *layer->heads);
+    WN_TRY(projection_read(encoder, weights, stage, index, "key", err));
+    for (size_t h = 0; h < encoder->config.heads; h++) {
+        for (size_t i = 0; i < hidden; i++)
+            for (size_t d = 0; d < dim; d++) block[i * dim + d] = stage->weight[(h * dim + d) * hidden + i];
+        WN_TRY(wn_linear_create(block, NULL, dim, hidden, kind, &layer->heads[h].keys, err));
+    }
+    WN_TRY(projection_read(encoder, weights, stage, index, "value", err));
+    for (size_t h = 0; h < encoder->config.heads; h++)
+        WN_TRY(wn_linear_create(stage->weight + h * dim * hidden, stage->bias + h * dim, hidden, dim, kind,
+                                &layer->heads[h].values, err));
+    return WN_OK;
 }
 
 static wn_status attention_read(const wn_encoder *encoder, const wn_weights *weights, staging *stage,
-                                size_t index, wn_error *err) {
+                                size_t index, bool by_heads, wn_error *err) {
     wn_layer *layer = &encoder->layers[index];
     size_t hidden = encoder->config.hidden;
+    wn_linear_kind kind = {.precision = encoder->precision, .result = by_heads ? WN_ROWS_F32 : encoder->attention};
     char names[3][80];
     static const char *const which[3] = {"query", "key", "value"};
     part parts[3];
@@ -169,31 +206,29 @@ static wn_status attention_read(const wn_encoder *encoder, const wn_weights *wei
         snprintf(names[i], sizeof names[i], "encoder.layer.%zu.attention.self.%s", index, which[i]);
         parts[i] = (part){names[i], hidden};
     }
-    if (!encoder->first_token_only || index + 1 < encoder->config.layers)
-        return linear_read(encoder, weights, stage, parts, 3, hidden, WN_EPILOGUE_BIAS, encoder->precision,
-                           &layer->qkv, err);
-    WN_TRY(linear_read(encoder, weights, stage, parts, 1, hidden, WN_EPILOGUE_BIAS, encoder->precision, &layer->q, err));
-    return linear_read(encoder, weights, stage, parts + 1, 2, hidden, WN_EPILOGUE_BIAS, encoder->precision,
-                       &layer->kv, err);
+    if (!by_heads) return linear_read(encoder, weights, stage, parts, 3, hidden, kind, &layer->qkv, err);
+    WN_TRY(linear_read(encoder, weights, stage, parts, 1, hidden, kind, &layer->q, err));
+    return heads_read(encoder, weights, stage, index, err);
 }
 
 static wn_status layer_read(const wn_encoder *encoder, const wn_weights *weights, staging *stage,
                             size_t index, wn_error *err) {
     wn_layer *layer = &encoder->layers[index];
     size_t hidden = encoder->config.hidden, intermediate = encoder->config.intermediate;
+    bool by_heads = encoder->first_token_only && index + 1 == encoder->config.layers;
+    wn_linear_kind kind = {.precision = encoder->precision};
     char name[80];
     part one = {name, hidden};
-    WN_TRY(attention_read(encoder, weights, stage, index, err));
+    WN_TRY(attention_read(encoder, weights, stage, index, by_heads, err));
     snprintf(name, sizeof name, "encoder.layer.%zu.attention.output.dense", index);
-    WN_TRY(linear_read(encoder, weights, stage, &one, 1, hidden, WN_EPILOGUE_BIAS, encoder->precision,
-                       &layer->attention_out, err));
+    WN_TRY(linear_read(encoder, weights, stage, &one, 1, hidden, kind, &layer->attention_out, err));
     snprintf(name, sizeof name, "encoder.layer.%zu.output.dense", index);
-    WN_TRY(linear_read(encoder, weights, stage, &one, 1, intermediate, WN_EPILOGUE_BIAS, encoder->precision,
-                       &layer->ffn_out, err));
+    WN_TRY(linear_read(encoder, weights, stage, &one, 1, intermediate, kind, &layer->ffn_out, err));
     snprintf(name, sizeof name, "encoder.layer.%zu.intermediate.dense", index);
     one.rows = intermediate;
-    return linear_read(encoder, weights, stage, &one, 1, hidden, WN_EPILOGUE_BIAS_GELU, encoder->precision,
-                       &layer->ffn_in, err);
+    kind.epilogue = WN_EPILOGUE_BIAS_GELU;
+    kind.result = encoder->inner;
+    return linear_read(encoder, weights, stage, &one, 1, hidden, kind, &layer->ffn_in, err);
 }
 
 /* f32 always: one row a sequence costs nothing, and its result is the score. */
@@ -202,7 +237,7 @@ static wn_status head_dense_read(wn_encoder *encoder, const wn_weights *weights,
     const wn_model_config *c = &encoder->config;
     if (!c->roberta && !c->has_pooler_head) return WN_OK;
     part one = {c->roberta ? "classifier.dense" : "pooler.dense", c->hidden};
-    return linear_read(encoder, weights, stage, &one, 1, c->hidden, WN_EPILOGUE_BIAS, WN_F32,
+    return linear_read(encoder, weights, stage, &one, 1, c->hidden, (wn_linear_kind){.precision = WN_F32},
                        &encoder->head_dense, err);
 }
 
@@ -321,7 +356,11 @@ wn_status wn_encoder_create(const wn_model_config *config, const wn_weights *wei
     encoder->config.nprompts = 0;
     encoder->config.default_prompt = NULL;
     encoder->kernels = wn_kernels_get();
+    encoder->narrow = wn_narrow_get();
     encoder->head_dim = config->hidden / config->heads;
+    encoder->inner = precision == WN_F32 ? WN_ROWS_F32 : WN_ROWS_BF16;
+    /* attention in bf16 reads dimensions by pairs */
+    encoder->attention = encoder->head_dim % 2 ? WN_ROWS_F32 : encoder->inner;
     bool classifies = config->kind == WN_MODEL_CROSS_ENCODER;
     encoder->first_token_only = classifies || config->pooling == WN_POOL_CLS;
     encoder->layers = wn_calloc(config->layers, sizeof *encoder->layers);
@@ -350,29 +389,46 @@ fail:
     return st;
 }
 
+static size_t add(const wn_linear **out, size_t n, const wn_linear *linear) {
+    if (linear) out[n++] = linear;
+    return n;
+}
+
+size_t wn_encoder_most_linears(const wn_encoder *encoder) {
+    return encoder->config.layers * 5 + encoder->config.heads * 2 + 1;
+}
+
 size_t wn_encoder_linears(const wn_encoder *encoder, const wn_linear **out) {
-    size_t n = 0;
+    size_t n = add(out, 0, encoder->head_dense);
     for (size_t i = 0; encoder->layers && i < encoder->config.layers; i++) {
         const wn_layer *l = &encoder->layers[i];
-        const wn_linear *all[WN_LAYER_LINEARS] = {l->qkv, l->q, l->kv, l->attention_out, l->ffn_in, l->ffn_out};
-        for (int j = 0; j < WN_LAYER_LINEARS; j++)
-            if (all[j]) out[n++] = all[j];
+        const wn_linear *all[] = {l->qkv, l->q, l->attention_out, l->ffn_in, l->ffn_out};
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++) n = add(out, n, all[j]);
+        for (size_t h = 0; l->heads && h < encoder->config.heads; h++) {
+            n = add(out, n, l->heads[h].keys);
+            n = add(out, n, l->heads[h].values);
+        }
     }
-    if (encoder->head_dense) out[n++] = encoder->head_dense;
     return n;
+}
+
+static void layer_free(wn_layer *layer, size_t heads) {
+    for (size_t h = 0; layer->heads && h < heads; h++) {
+        wn_linear_free(layer->heads[h].keys);
+        wn_linear_free(layer->heads[h].values);
+    }
+    wn_free(layer->heads);
+    wn_linear_free(layer->qkv);
+    wn_linear_free(layer->q);
+    wn_linear_free(layer->attention_out);
+    wn_linear_free(layer->ffn_in);
+    wn_linear_free(layer->ffn_out);
 }
 
 void wn_encoder_free(wn_encoder *encoder) {
     if (!encoder) return;
-    for (size_t i = 0; encoder->layers && i < encoder->config.layers; i++) {
-        wn_layer *l = &encoder->layers[i];
-        wn_linear_free(l->qkv);
-        wn_linear_free(l->q);
-        wn_linear_free(l->kv);
-        wn_linear_free(l->attention_out);
-        wn_linear_free(l->ffn_in);
-        wn_linear_free(l->ffn_out);
-    }
+    for (size_t i = 0; encoder->layers && i < encoder->config.layers; i++)
+        layer_free(&encoder->layers[i], encoder->config.heads);
     wn_linear_free(encoder->head_dense);
     wn_free(encoder->layers);
     wn_free(encoder->vectors);

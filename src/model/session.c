@@ -9,9 +9,13 @@
  * then in tiles of TILE_ROWS through everything that is row by row: attention's output product, norm, both
  * feed-forward products, norm. So the feed-forward's wide intermediate is never more than one tile.
  *
- * The last layer of a cross-encoder or a CLS-pooled model computes key and value for all tokens, but query,
- * attention and feed-forward for the first token of each sequence alone, gathered into rows 0, 1, ... of the
- * group: 5/6 of one layer in 6 saved for MiniLM.
+ * The last layer of a cross-encoder or a CLS-pooled model is computed for the first token of each sequence alone,
+ * gathered into rows 0, 1, ... of the group, and makes neither keys nor values (wn_head): all of one layer in
+ * 6 saved for MiniLM, but for some 2 %.
+ *
+ * In bf16 a row lies beside the state as halves too, made by the norm that made the row while it is in
+ * the first-level cache; queries, keys, values, attention's result and the feed-forward's intermediate exist as
+ * halves only, written so by the product before. The state, the norms and all sums stay f32.
  *
  * Same bits. Every kernel and product gives a row the same bits whatever rows are beside it, so a
  * sequence's result depends on neither batch, order, grouping nor thread count.
@@ -30,17 +34,20 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { GROUP_TOKENS = 256, TILE_ROWS = 64 };
+/* HEAD_ROWS: queries of the last layer that go through its heads together. */
+enum { GROUP_TOKENS = 256, TILE_ROWS = 64, HEAD_ROWS = 16 };
 
 typedef struct worker {
     wn_gemm *gemm;
     wn_arena arena;
-    float *x;       /* [rows, hidden]: the state */
-    float *qkv;     /* [rows, 3 hidden], or [rows, 2 hidden] keys and values, then [rows, hidden] queries */
-    float *context; /* [rows, hidden]: attention's result */
-    float *wide;    /* [TILE_ROWS, intermediate] */
-    float *narrow;  /* [TILE_ROWS, hidden] */
-    float *scratch; /* of the attention kernel */
+    float *x;         /* [rows, hidden]: the state */
+    uint16_t *halves; /* [rows, hidden]: the state narrowed; NULL in f32 */
+    void *qkv;        /* [rows, 3 hidden] of encoder->attention; of f32 for the head's dense layer */
+    void *context;    /* [rows, hidden] of encoder->attention, of f32 in a layer by heads: attention's result */
+    void *wide;       /* [TILE_ROWS, intermediate] of encoder->inner */
+    float *sum;       /* [TILE_ROWS, hidden]: what is added to the state */
+    float *heads;     /* a layer by heads: see heads_take */
+    float *scratch;   /* of the attention kernel */
 } worker;
 
 struct wn_session {
@@ -103,74 +110,154 @@ typedef struct group {
 
 static size_t group_rows(const group *g) { return g->starts[g->n] - g->starts[0]; }
 
+static size_t size_of(wn_rows kind) { return kind == WN_ROWS_BF16 ? sizeof(uint16_t) : sizeof(float); }
+
 /* Rows that fill a GEMM tile up: read by it, their results never used. Zeros, so that no leftover
  * NaN or subnormal slows the product down. */
-static void clear_padding(float *x, size_t rows, size_t width) {
-    memset(x + rows * width, 0, (wn_gemm_padded_rows(rows) - rows) * width * sizeof *x);
+static void clear_padding(void *x, size_t rows, size_t width, wn_rows kind) {
+    size_t row = width * size_of(kind);
+    memset((char *)x + rows * row, 0, (wn_gemm_padded_rows(rows) - rows) * row);
 }
 
-/* context = attention of every head; queries: one row a token, or one a sequence. */
-static void attend(const group *g, const float *q, size_t ldq, const float *kv, size_t ldkv,
-                   bool first_only) {
+static const void *row_of(const void *x, size_t row, size_t width, wn_rows kind) {
+    return (const char *)x + row * width * size_of(kind);
+}
+
+/* y = the product with the state's rows [row, row + n). */
+static bool state_multiply(const worker *w, const wn_linear *linear, size_t row, void *y, size_t n) {
+    size_t hidden = wn_linear_in(linear);
+    if (w->halves) return wn_linear_run(linear, w->gemm, w->halves + row * hidden, WN_ROWS_BF16, y, n);
+    return wn_linear_run(linear, w->gemm, w->x + row * hidden, WN_ROWS_F32, y, n);
+}
+
+/* x = norm(sum + x) for the state's rows [row, row + n), then their halves. */
+static void add_norm(const group *g, const wn_norm *norm, size_t row, size_t n) {
     const wn_encoder *e = g->encoder;
-    size_t hidden = e->config.hidden, dim = e->head_dim;
+    size_t hidden = e->config.hidden;
+    for (size_t r = 0; r < n; r++) {
+        float *x = g->w->x + (row + r) * hidden;
+        e->kernels->add_layer_norm_f32(g->w->sum + r * hidden, x, norm->gamma, norm->beta, e->config.layer_norm_eps,
+                                       x, 1, hidden);
+        if (g->w->halves) e->narrow->f32_to_bf16(x, g->w->halves + (row + r) * hidden, hidden);
+    }
+}
+
+/* context = attention of every head of every sequence. */
+static void attend(const group *g) {
+    const wn_encoder *e = g->encoder;
+    size_t hidden = e->config.hidden, dim = e->head_dim, ld = 3 * hidden;
     float scale = 1.0f / sqrtf((float)dim);
     for (size_t s = 0; s < g->n; s++) {
-        size_t begin = g->starts[s] - g->starts[0], n = g->starts[s + 1] - g->starts[s];
-        size_t row = first_only ? s : begin;
-        for (size_t h = 0; h < e->config.heads; h++) {
-            const float *k = kv + begin * ldkv + h * dim;
-            e->kernels->attention_f32(q + row * ldq + h * dim, ldq, k, k + hidden, ldkv,
-                                      g->w->context + row * hidden + h * dim, hidden,
-                                      first_only ? 1 : n, n, dim, scale, g->w->scratch);
+        size_t row = g->starts[s] - g->starts[0], n = g->starts[s + 1] - g->starts[s];
+        for (size_t at = 0; at < hidden; at += dim) {
+            if (e->attention == WN_ROWS_BF16) {
+                const uint16_t *q = (const uint16_t *)g->w->qkv + row * ld + at;
+                e->narrow->attention_bf16(q, ld, q + hidden, q + 2 * hidden, ld,
+                                          (uint16_t *)g->w->context + row * hidden + at, hidden, n, n, dim, scale,
+                                          g->w->scratch);
+            } else {
+                const float *q = (const float *)g->w->qkv + row * ld + at;
+                e->kernels->attention_f32(q, ld, q + hidden, q + 2 * hidden, ld,
+                                          (float *)g->w->context + row * hidden + at, hidden, n, n, dim, scale,
+                                          g->w->scratch);
+            }
         }
     }
 }
 
-/* Rows 0, 1, ... of x become the first tokens of the sequences. */
-static void gather_first(const group *g, float *x, size_t width) {
-    for (size_t s = 1; s < g->n; s++)
-        memcpy(x + s * width, x + (g->starts[s] - g->starts[0]) * width, width * sizeof *x);
-}
-
-static bool query_key_value(const group *g, const wn_layer *layer, bool first_only) {
-    worker *w = g->w;
-    size_t rows = group_rows(g), hidden = g->encoder->config.hidden;
-    if (layer->qkv) {
-        if (!wn_linear_run(layer->qkv, w->gemm, w->x, w->qkv, rows)) return false;
-        attend(g, w->qkv, 3 * hidden, w->qkv + hidden, 3 * hidden, false);
-        return true;
-    }
-    float *q = w->qkv + wn_gemm_padded_rows(rows) * 2 * hidden;
-    if (!wn_linear_run(layer->kv, w->gemm, w->x, w->qkv, rows)) return false;
-    if (first_only) gather_first(g, w->x, hidden);
-    if (!wn_linear_run(layer->q, w->gemm, w->x, q, first_only ? g->n : rows)) return false;
-    attend(g, q, hidden, w->qkv, 2 * hidden, first_only);
-    return true;
-}
-
-/* first_only needs a layer whose query is packed apart; x then holds a row a sequence. */
-static bool layer_run(const group *g, const wn_layer *layer, bool first_only) {
+/* What follows attention, tile by tile. */
+static bool feed_forward(const group *g, const wn_layer *layer, size_t rows, wn_rows context) {
     const wn_encoder *e = g->encoder;
-    const wn_kernels *k = e->kernels;
     worker *w = g->w;
-    size_t hidden = e->config.hidden, rows = first_only ? g->n : group_rows(g);
-    float eps = e->config.layer_norm_eps;
-    if (!query_key_value(g, layer, first_only)) return false;
-    clear_padding(w->context, rows, hidden);
+    size_t hidden = e->config.hidden;
+    clear_padding(w->context, rows, hidden, context);
     for (size_t done = 0; done < rows; done += TILE_ROWS) {
         size_t n = rows - done < TILE_ROWS ? rows - done : TILE_ROWS;
-        float *x = w->x + done * hidden;
-        if (!wn_linear_run(layer->attention_out, w->gemm, w->context + done * hidden, w->narrow, n))
+        const void *from = row_of(w->context, done, hidden, context);
+        if (!wn_linear_run(layer->attention_out, w->gemm, from, context, w->sum, n)) return false;
+        add_norm(g, &layer->attention_norm, done, n);
+        if (!state_multiply(w, layer->ffn_in, done, w->wide, n) ||
+            !wn_linear_run(layer->ffn_out, w->gemm, w->wide, e->inner, w->sum, n))
             return false;
-        k->add_layer_norm_f32(w->narrow, x, layer->attention_norm.gamma, layer->attention_norm.beta, eps,
-                              x, n, hidden);
-        if (!wn_linear_run(layer->ffn_in, w->gemm, x, w->wide, n) ||
-            !wn_linear_run(layer->ffn_out, w->gemm, w->wide, w->narrow, n))
-            return false;
-        k->add_layer_norm_f32(w->narrow, x, layer->ffn_norm.gamma, layer->ffn_norm.beta, eps, x, n, hidden);
+        add_norm(g, &layer->ffn_norm, done, n);
     }
     return true;
+}
+
+static bool layer_run(const group *g, const wn_layer *layer) {
+    if (!state_multiply(g->w, layer->qkv, 0, g->w->qkv, group_rows(g))) return false;
+    attend(g);
+    return feed_forward(g, layer, group_rows(g), g->encoder->attention);
+}
+
+/* ---- A layer by heads: the last, where first tokens alone are wanted ------- */
+
+/* What HEAD_ROWS queries need on their way, cut from worker->heads. */
+typedef struct head_buffers {
+    float *x, *q;           /* [HEAD_ROWS, hidden]: states, queries */
+    float *part;            /* [HEAD_ROWS, head_dim]: one head's queries or results, without gaps */
+    float *sought, *found;  /* [heads, HEAD_ROWS, hidden]: compared with states; weighted sums of states */
+} head_buffers;
+
+static head_buffers heads_take(const group *g) {
+    const wn_encoder *e = g->encoder;
+    size_t block = HEAD_ROWS * e->config.hidden;
+    head_buffers b = {.x = g->w->heads, .q = g->w->heads + block, .sought = g->w->heads + 2 * block};
+    b.found = b.sought + e->config.heads * block;
+    b.part = b.found + e->config.heads * block;
+    return b;
+}
+
+/* to[r] = from[r], n rows of `width` floats that lie ldfrom and ldto apart. */
+static void rows_copy(const float *from, size_t ldfrom, float *to, size_t ldto, size_t n, size_t width) {
+    for (size_t r = 0; r < n; r++) memcpy(to + r * ldto, from + r * ldfrom, width * sizeof *to);
+}
+
+/* context [n, hidden] = attention of tokens tokens[n] (of the group), each over the states of its own sequence. */
+static bool attend_states(const group *g, const wn_layer *layer, const size_t *tokens, const size_t *sequences,
+                          size_t n, float *context) {
+    const wn_encoder *e = g->encoder;
+    worker *w = g->w;
+    size_t hidden = e->config.hidden, dim = e->head_dim, heads = e->config.heads, block = HEAD_ROWS * hidden;
+    head_buffers b = heads_take(g);
+    for (size_t r = 0; r < n; r++) rows_copy(w->x + tokens[r] * hidden, hidden, b.x + r * hidden, hidden, 1, hidden);
+    if (!wn_linear_run(layer->q, w->gemm, b.x, WN_ROWS_F32, b.q, n)) return false;
+    for (size_t h = 0; h < heads; h++) {
+        rows_copy(b.q + h * dim, hidden, b.part, dim, n, dim);
+        if (!wn_linear_run(layer->heads[h].keys, w->gemm, b.part, WN_ROWS_F32, b.sought + h * block, n)) return false;
+    }
+    for (size_t r = 0; r < n; r++) {
+        size_t first = g->starts[sequences[r]], length = g->starts[sequences[r] + 1] - first;
+        const float *x = w->x + (first - g->starts[0]) * hidden;
+        e->kernels->attention_f32(b.sought + r * hidden, block, x, x, hidden, b.found + r * hidden, block, heads,
+                                  length, hidden, 1.0f / sqrtf((float)dim), w->scratch);
+    }
+    for (size_t h = 0; h < heads; h++) {
+        if (!wn_linear_run(layer->heads[h].values, w->gemm, b.found + h * block, WN_ROWS_F32, b.part, n)) return false;
+        rows_copy(b.part, dim, context + h * dim, hidden, n, dim);
+    }
+    return true;
+}
+
+/* Afterwards x holds a row a sequence; with `all`, as tests ask, still a row a token. */
+static bool layer_run_by_heads(const group *g, const wn_layer *layer, bool all) {
+    worker *w = g->w;
+    size_t hidden = g->encoder->config.hidden, rows = 0, n = 0, tokens[HEAD_ROWS], sequences[HEAD_ROWS];
+    for (size_t s = 0; s < g->n; s++) {
+        size_t first = g->starts[s] - g->starts[0], last = all ? g->starts[s + 1] - g->starts[0] : first + 1;
+        for (size_t token = first; token < last; token++) {
+            tokens[n] = token;
+            sequences[n++] = s;
+            bool end = s + 1 == g->n && token + 1 == last;
+            if (n < HEAD_ROWS && !end) continue;
+            if (!attend_states(g, layer, tokens, sequences, n, (float *)w->context + rows * hidden)) return false;
+            rows += n;
+            n = 0;
+        }
+    }
+    for (size_t s = 1; s < g->n && !all; s++)
+        rows_copy(w->x + (g->starts[s] - g->starts[0]) * hidden, hidden, w->x + s * hidden, hidden, 1, hidden);
+    return feed_forward(g, layer, rows, WN_ROWS_F32);
 }
 
 /* ---- What is made of the last states -------------------------------------- */
@@ -203,10 +290,11 @@ static bool classify(const group *g, float *out) {
     size_t hidden = e->config.hidden, labels = e->config.labels;
     const float *x = g->w->x;
     if (e->head_dense) {
-        clear_padding(g->w->x, g->n, hidden);
-        if (!wn_linear_run(e->head_dense, g->w->gemm, x, g->w->qkv, g->n)) return false;
-        for (size_t i = 0; i < g->n * hidden; i++) g->w->qkv[i] = tanhf(g->w->qkv[i]);
-        x = g->w->qkv;
+        float *y = g->w->qkv;
+        clear_padding(g->w->x, g->n, hidden, WN_ROWS_F32);
+        if (!wn_linear_run(e->head_dense, g->w->gemm, x, WN_ROWS_F32, y, g->n)) return false;
+        for (size_t i = 0; i < g->n * hidden; i++) y[i] = tanhf(y[i]);
+        x = y;
     }
     for (size_t s = 0; s < g->n; s++)
         for (size_t l = 0; l < labels; l++)
@@ -228,10 +316,12 @@ static bool group_run(const forward *job, worker *w, size_t first, size_t last) 
         embed_sequence(e, batch->ids + at, batch->type_ids ? batch->type_ids + at : NULL,
                        g.starts[s + 1] - at, w->x + (at - base) * c->hidden);
     }
-    clear_padding(w->x, rows, c->hidden);
+    clear_padding(w->x, rows, c->hidden, WN_ROWS_F32);
+    if (w->halves) e->narrow->f32_to_bf16(w->x, w->halves, wn_gemm_padded_rows(rows) * c->hidden);
     for (size_t i = 0; i < c->layers; i++) {
-        bool first_only = i + 1 == c->layers && e->first_token_only && job->want != WANT_STATES;
-        if (!layer_run(&g, &e->layers[i], first_only)) return false;
+        const wn_layer *layer = &e->layers[i];
+        if (!(layer->heads ? layer_run_by_heads(&g, layer, job->want == WANT_STATES) : layer_run(&g, layer)))
+            return false;
     }
     switch (job->want) {
     case WANT_EMBEDDING: pool(&g, job->out + first * c->hidden); return true;
@@ -315,33 +405,57 @@ wn_status wn_session_hidden(wn_session *session, const wn_packed *batch, float *
 
 /* ---- Creation ------------------------------------------------------------- */
 
-/* Floats of a worker's arena, in the order worker_create takes them. False on overflow. */
-static bool arena_floats(const wn_model_config *c, size_t head_dim, size_t rows, size_t sizes[6]) {
-    size_t hidden = c->hidden;
-    sizes[5] = wn_attention_scratch(c->max_length, head_dim);
-    return !wn_mul_overflows(rows, hidden, &sizes[0]) && !wn_mul_overflows(sizes[0], 3, &sizes[1]) &&
-           !wn_mul_overflows(rows, hidden, &sizes[2]) &&
-           !wn_mul_overflows(TILE_ROWS, c->intermediate, &sizes[3]) &&
-           !wn_mul_overflows(TILE_ROWS, hidden, &sizes[4]) && sizes[5] != SIZE_MAX;
+enum { NBUFFERS = 8 };
+
+static size_t product(size_t a, size_t b, bool *overflow) {
+    size_t out = 0;
+    *overflow |= wn_mul_overflows(a, b, &out);
+    return out;
+}
+
+/* Bytes of a worker's buffers, in the order of its fields. False on overflow. */
+static bool buffer_sizes(const wn_encoder *e, size_t rows, size_t sizes[NBUFFERS]) {
+    const wn_model_config *c = &e->config;
+    bool overflow = false, heads = e->first_token_only;
+    size_t cells = product(rows, c->hidden, &overflow), scratch;
+    /* a layer by heads has the whole state for keys and values */
+    scratch = wn_attention_scratch(c->max_length, heads ? c->hidden : e->head_dim);
+    overflow |= scratch == SIZE_MAX;
+    sizes[0] = product(cells, sizeof(float), &overflow);
+    sizes[1] = e->inner == WN_ROWS_BF16 ? product(cells, sizeof(uint16_t), &overflow) : 0;
+    sizes[2] = product(cells, 3 * size_of(e->attention), &overflow);
+    sizes[3] = product(cells, heads ? sizeof(float) : size_of(e->attention), &overflow);
+    sizes[4] = product(product(TILE_ROWS, c->intermediate, &overflow), size_of(e->inner), &overflow);
+    sizes[5] = product(product(TILE_ROWS, c->hidden, &overflow), sizeof(float), &overflow);
+    /* head_buffers; a part is no longer than a row */
+    sizes[6] = heads ? product(product(c->hidden, 2 * c->heads + 3, &overflow), HEAD_ROWS * sizeof(float), &overflow) : 0;
+    sizes[7] = product(scratch, sizeof(float), &overflow);
+    return !overflow;
 }
 
 static wn_status worker_create(const wn_session *session, const wn_linear *const *linears, size_t nlinears,
                                worker *w, wn_error *err) {
-    const wn_model_config *c = &session->encoder->config;
-    size_t sizes[6], bytes = 0, rows;
+    size_t sizes[NBUFFERS], bytes = 0, rows;
     /* A group ends at most half a sequence behind its share, and starts as much before it. */
-    rows = wn_gemm_padded_rows(session->group_tokens + c->max_length + 2);
-    bool overflow = !arena_floats(c, session->encoder->head_dim, rows, sizes);
-    for (int i = 0; i < 6 && !overflow; i++) {
+    rows = wn_gemm_padded_rows(session->group_tokens + session->encoder->config.max_length + 2);
+    bool overflow = !buffer_sizes(session->encoder, rows, sizes);
+    for (int i = 0; i < NBUFFERS && !overflow; i++) {
         size_t part;
-        overflow = wn_mul_overflows(sizes[i], sizeof(float), &part) || wn_add_overflows(part, 64, &part) ||
-                   wn_add_overflows(bytes, part, &bytes);
+        overflow = wn_add_overflows(sizes[i], 64, &part) || wn_add_overflows(bytes, part, &bytes);
     }
     if (overflow) return wn_fail_memory(err, SIZE_MAX);
     WN_TRY(wn_gemm_create(linears, nlinears, &w->gemm, err));
     WN_TRY(wn_arena_init(&w->arena, bytes, err));
-    float **buffers[6] = {&w->x, &w->qkv, &w->context, &w->wide, &w->narrow, &w->scratch};
-    for (int i = 0; i < 6; i++) *buffers[i] = wn_arena_alloc(&w->arena, sizes[i] * sizeof(float));
+    void *buffers[NBUFFERS];
+    for (int i = 0; i < NBUFFERS; i++) buffers[i] = sizes[i] ? wn_arena_alloc(&w->arena, sizes[i]) : NULL;
+    w->x = buffers[0];
+    w->halves = buffers[1];
+    w->qkv = buffers[2];
+    w->context = buffers[3];
+    w->wide = buffers[4];
+    w->sum = buffers[5];
+    w->heads = buffers[6];
+    w->scratch = buffers[7];
     return WN_OK;
 }
 
@@ -357,9 +471,9 @@ wn_status wn_session_create_grouped(const wn_encoder *encoder, int threads, size
     WN_TRY_GOTO(wn_pool_create(threads, wn_gemm_thread_start, &session->pool, err));
     session->nworkers = (size_t)wn_pool_size(session->pool);
     session->workers = wn_calloc(session->nworkers, sizeof *session->workers);
-    linears = wn_calloc(encoder->config.layers * WN_LAYER_LINEARS + 1, sizeof *linears);
+    linears = wn_calloc(wn_encoder_most_linears(encoder), sizeof *linears);
     if (!session->workers || !linears) {
-        st = wn_fail_memory(err, encoder->config.layers * WN_LAYER_LINEARS * sizeof *linears);
+        st = wn_fail_memory(err, wn_encoder_most_linears(encoder) * sizeof *linears);
         goto fail;
     }
     nlinears = wn_encoder_linears(encoder, linears);

@@ -9,6 +9,7 @@
 #include "core/cpu.h"
 #include "core/memory.h"
 #include "kernels/gemm.h"
+#include "kernels/narrow.h"
 #include "test_tier.h"
 #include <float.h>
 #include <math.h>
@@ -31,7 +32,7 @@ typedef struct layer {
     wn_gemm *gemm;
 } layer;
 
-static layer layer_make(size_t in, size_t out, wn_epilogue epilogue, wn_precision precision) {
+static layer layer_make(size_t in, size_t out, wn_linear_kind kind) {
     layer l = {.in = in, .out = out};
     wn_error err;
     wn_gemm_thread_start();
@@ -39,7 +40,7 @@ static layer layer_make(size_t in, size_t out, wn_epilogue epilogue, wn_precisio
     l.bias = wn_malloc_aligned(out * sizeof(float));
     fill(l.weight, in * out, 0.1f);
     fill(l.bias, out, 1);
-    if (wn_linear_create(l.weight, l.bias, in, out, epilogue, precision, &l.linear, &err) != WN_OK)
+    if (wn_linear_create(l.weight, l.bias, in, out, kind, &l.linear, &err) != WN_OK)
         fail_msg("%s", err.message);
     const wn_linear *one[] = {NULL, l.linear};
     assert_int_equal(wn_gemm_create(one, 2, &l.gemm, &err), WN_OK);
@@ -67,9 +68,9 @@ static void padded_rows_rounds_up(void **unused) {
 /* Tolerance: the bound of an f32 sum of K products, loosely: eps x sqrt(K) x sum of magnitudes. GELU
  * adds oneDNN's approximation of erf, absolute 1e-6. */
 static void linear_check(size_t in, size_t out, size_t rows, wn_epilogue epilogue) {
-    layer l = layer_make(in, out, epilogue, WN_F32);
+    layer l = layer_make(in, out, (wn_linear_kind){WN_F32, epilogue, WN_ROWS_F32});
     float *x = rows_make(rows, in), *y = rows_make(rows, out);
-    assert_true(wn_linear_run(l.linear, l.gemm, x, y, rows));
+    assert_true(wn_linear_run(l.linear, l.gemm, x, WN_ROWS_F32, y, rows));
     for (size_t r = 0; r < rows; r++)
         for (size_t o = 0; o < out; o++) {
             double want = (double)l.bias[o], magnitude = fabs(want);
@@ -109,34 +110,41 @@ static void shapes_body(void) {
 }
 static void linear_shapes_match_double(void **unused) { each_backend(shapes_body); }
 
-static void same_bits(size_t in, size_t out, wn_epilogue epilogue, wn_precision precision) {
+static void same_bits(size_t in, size_t out, wn_linear_kind kind) {
     enum { ROWS = 143 };
-    layer l = layer_make(in, out, epilogue, precision);
-    float *x = rows_make(ROWS, in), *y = rows_make(ROWS, out);
-    float *xs = rows_make(ROWS, in), *ys = rows_make(ROWS, out);
-    assert_true(wn_linear_run(l.linear, l.gemm, x, y, ROWS));
+    layer l = layer_make(in, out, kind);
+    float *x = rows_make(ROWS, in), *xs = rows_make(ROWS, in);
+    size_t row = out * (kind.result == WN_ROWS_BF16 ? sizeof(uint16_t) : sizeof(float));
+    char *y = (char *)rows_make(ROWS, out), *ys = (char *)rows_make(ROWS, out);
+    assert_true(wn_linear_run(l.linear, l.gemm, x, WN_ROWS_F32, y, ROWS));
     static const size_t counts[] = {1, 5, 8, 9, 16, 23, 31, 40, 64, 65, 100, 127, 128};
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
         for (size_t from = 0; from + counts[c] <= ROWS; from += 37) {
             fill(xs, wn_gemm_padded_rows(ROWS) * in, 100); /* other neighbours */
             memcpy(xs, x + from * in, counts[c] * in * sizeof *x);
-            assert_true(wn_linear_run(l.linear, l.gemm, xs, ys, counts[c]));
-            assert_memory_equal(ys, y + from * out, counts[c] * out * sizeof *y);
+            assert_true(wn_linear_run(l.linear, l.gemm, xs, WN_ROWS_F32, ys, counts[c]));
+            assert_memory_equal(ys, y + from * row, counts[c] * row);
         }
     wn_free(x), wn_free(y), wn_free(xs), wn_free(ys);
     layer_release(&l);
 }
-static void same_bits_in(wn_precision precision) {
-    same_bits(96, 40, WN_EPILOGUE_BIAS_GELU, precision);
+static void same_bits_of(wn_precision precision, wn_rows result) {
+    const wn_linear_kind plain = {precision, WN_EPILOGUE_BIAS, result};
+    const wn_linear_kind gelu = {precision, WN_EPILOGUE_BIAS_GELU, result};
+    same_bits(96, 40, gelu);
     if (wn_test_quick() || wn_test_emulated()) {
         print_message("  %s, a sample: the small layer only\n", wn_precision_name(precision));
         return;
     }
-    same_bits(384, 1152, WN_EPILOGUE_BIAS, precision);
-    same_bits(384, 1536, WN_EPILOGUE_BIAS_GELU, precision);
-    same_bits(1536, 384, WN_EPILOGUE_BIAS, precision);
-    same_bits(1024, 1024, WN_EPILOGUE_BIAS, precision);
-    same_bits(4096, 256, WN_EPILOGUE_BIAS, precision);
+    same_bits(384, 1152, plain);
+    same_bits(384, 1536, gelu);
+    same_bits(1536, 384, plain);
+    same_bits(1024, 1024, plain);
+    same_bits(4096, 256, plain);
+}
+static void same_bits_in(wn_precision precision) {
+    same_bits_of(precision, WN_ROWS_F32);
+    if (precision != WN_F32) same_bits_of(precision, WN_ROWS_BF16);
 }
 static void same_bits_body(void) { same_bits_in(WN_F32); }
 static void linear_row_has_same_bits_in_any_place(void **unused) { each_backend(same_bits_body); }
@@ -153,11 +161,11 @@ static void narrow_row_has_same_bits_in_any_place(void **unused) { each_narrow(s
 /* bf16 keeps 8 bits: a rounded factor is off by at most 2^-9 of itself, a product of two by 2^-8, plus the
  * sum's f32 error. GELU's slope is at most 1.13; its approximation is within 7e-5. */
 static void narrow_check(wn_precision precision, size_t in, size_t out, size_t rows, wn_epilogue epilogue) {
-    layer l = layer_make(in, out, epilogue, precision);
+    layer l = layer_make(in, out, (wn_linear_kind){precision, epilogue, WN_ROWS_F32});
     float *x = rows_make(rows, in), *y = rows_make(rows, out);
     double worst = 0;
     if (rows > 1) memset(x, 0, in * sizeof *x); /* a row of zeros */
-    assert_true(wn_linear_run(l.linear, l.gemm, x, y, rows));
+    assert_true(wn_linear_run(l.linear, l.gemm, x, WN_ROWS_F32, y, rows));
     for (size_t r = 0; r < rows; r++)
         for (size_t o = 0; o < out; o++) {
             double want = (double)l.bias[o], products = 0;
@@ -189,16 +197,68 @@ static void narrow_shapes(wn_precision precision) {
 }
 static void narrow_shapes_match_double(void **unused) { each_narrow(narrow_shapes); }
 
+/* Rows taken and given as halves: the bits of f32 rows, narrowed before and after. */
+static void halves_check(size_t in, size_t out, size_t rows, wn_epilogue epilogue) {
+    layer wide = layer_make(in, out, (wn_linear_kind){WN_BF16, epilogue, WN_ROWS_F32}), half = wide;
+    size_t padded = wn_gemm_padded_rows(rows);
+    float *x = rows_make(rows, in), *y = rows_make(rows, out);
+    uint16_t *xh = wn_calloc(padded * in, 2), *yh = wn_calloc(padded * out, 2), *want = wn_calloc(out, 2);
+    const wn_narrow *narrow = wn_narrow_get();
+    wn_error err;
+    narrow->f32_to_bf16(x, xh, rows * in);
+    assert_int_equal(wn_linear_create(wide.weight, wide.bias, in, out, (wn_linear_kind){WN_BF16, epilogue, WN_ROWS_BF16},
+                                      &half.linear, &err), WN_OK);
+    const wn_linear *one = half.linear;
+    assert_int_equal(wn_gemm_create(&one, 1, &half.gemm, &err), WN_OK);
+    assert_true(wn_linear_run(wide.linear, wide.gemm, x, WN_ROWS_F32, y, rows));
+    assert_true(wn_linear_run(half.linear, half.gemm, xh, WN_ROWS_BF16, yh, rows));
+    for (size_t r = 0; r < rows; r++) {
+        narrow->f32_to_bf16(y + r * out, want, out);
+        assert_memory_equal(yh + r * out, want, out * 2);
+    }
+    wn_gemm_free(half.gemm);
+    wn_linear_free(half.linear);
+    wn_free(x), wn_free(y), wn_free(xh), wn_free(yh), wn_free(want);
+    layer_release(&wide);
+}
+static void halves_are_f32_rows_narrowed(void **unused) {
+    if (wn_precision_check(WN_BF16, NULL) != WN_OK) {
+        print_message("  SKIPPED: this processor has no bf16 products\n");
+        skip();
+    }
+    halves_check(384, 1152, 9, WN_EPILOGUE_BIAS);
+    halves_check(96, 1536, 77, WN_EPILOGUE_BIAS_GELU);
+    halves_check(37, 51, 13, WN_EPILOGUE_BIAS_GELU);
+    halves_check(4096, 64, 70, WN_EPILOGUE_BIAS);
+    halves_check(64, 1, 5, WN_EPILOGUE_BIAS);
+}
+
+/* Without a bias: that of zeros. */
+static void linear_without_bias_adds_none(void **unused) {
+    layer l = layer_make(64, 40, (wn_linear_kind){.precision = WN_F32}), zero = l;
+    float *x = rows_make(9, 64), *y = rows_make(9, 40), *z = rows_make(9, 40), none[40] = {0};
+    wn_error err;
+    assert_int_equal(wn_linear_create(l.weight, none, 64, 40, (wn_linear_kind){.precision = WN_F32}, &zero.linear, &err), WN_OK);
+    wn_linear_free(l.linear);
+    assert_int_equal(wn_linear_create(l.weight, NULL, 64, 40, (wn_linear_kind){.precision = WN_F32}, &l.linear, &err), WN_OK);
+    assert_true(wn_linear_run(l.linear, l.gemm, x, WN_ROWS_F32, y, 9));
+    assert_true(wn_linear_run(zero.linear, l.gemm, x, WN_ROWS_F32, z, 9));
+    assert_memory_equal(y, z, 9 * 40 * sizeof *y);
+    wn_linear_free(zero.linear);
+    wn_free(x), wn_free(y), wn_free(z);
+    layer_release(&l);
+}
+
 /* A processor without the instructions refuses by name. */
 static void narrow_without_instructions_is_unsupported(void **unused) {
     wn_linear *linear;
     wn_error err;
     float w[4] = {0}, b[2] = {0};
     wn_cpu_set_mask(WN_CPU_AVX2 | WN_CPU_AVX512 | WN_CPU_NEON);
-    assert_int_equal(wn_linear_create(w, b, 2, 2, WN_EPILOGUE_BIAS, WN_BF16, &linear, &err), WN_ERR_UNSUPPORTED);
+    assert_int_equal(wn_linear_create(w, b, 2, 2, (wn_linear_kind){.precision = WN_BF16}, &linear, &err), WN_ERR_UNSUPPORTED);
     assert_non_null(strstr(err.message, "AVX512_BF16"));
     wn_cpu_set_mask(UINT32_MAX);
-    assert_int_equal(wn_linear_create(w, b, 2, 2, WN_EPILOGUE_BIAS, WN_AUTO, &linear, &err), WN_ERR_ARGUMENT);
+    assert_int_equal(wn_linear_create(w, b, 2, 2, (wn_linear_kind){.precision = WN_AUTO}, &linear, &err), WN_ERR_ARGUMENT);
 }
 
 static void linear_bad_arguments_are_refused(void **unused) {
@@ -206,8 +266,12 @@ static void linear_bad_arguments_are_refused(void **unused) {
     wn_gemm *gemm;
     wn_error err;
     float w[4] = {0}, b[2] = {0};
-    assert_int_equal(wn_linear_create(w, b, 0, 2, WN_EPILOGUE_BIAS, WN_F32, &linear, &err), WN_ERR_ARGUMENT);
-    assert_int_equal(wn_linear_create(w, b, 2, 2, WN_EPILOGUE_BIAS, (wn_precision)77, &linear, &err), WN_ERR_ARGUMENT);
+    wn_linear_kind kind = {.precision = WN_F32};
+    assert_int_equal(wn_linear_create(w, b, 0, 2, kind, &linear, &err), WN_ERR_ARGUMENT);
+    kind.result = WN_ROWS_BF16;
+    assert_int_equal(wn_linear_create(w, b, 2, 2, kind, &linear, &err), WN_ERR_ARGUMENT);
+    kind.precision = (wn_precision)77;
+    assert_int_equal(wn_linear_create(w, b, 2, 2, kind, &linear, &err), WN_ERR_ARGUMENT);
     assert_int_equal(wn_gemm_create(NULL, 0, &gemm, &err), WN_ERR_ARGUMENT);
 }
 
@@ -215,12 +279,13 @@ static void failing_allocations(wn_precision precision) {
     float *w = wn_calloc(64 * 64, sizeof *w), *b = wn_calloc(64, sizeof *b);
     wn_linear *linear;
     wn_error err;
+    const wn_linear_kind kind = {precision, WN_EPILOGUE_BIAS_GELU, precision == WN_F32 ? WN_ROWS_F32 : WN_ROWS_BF16};
     wn_gemm_thread_start();
     wn_status st = WN_ERR_MEMORY;
     for (uint64_t n = 1; st != WN_OK; n++) {
         wn_gemm *gemm = NULL;
         wn_memory_fail_at(n, true);
-        st = wn_linear_create(w, b, 64, 64, WN_EPILOGUE_BIAS, precision, &linear, &err);
+        st = wn_linear_create(w, b, 64, 64, kind, &linear, &err);
         if (st == WN_OK) {
             const wn_linear *one = linear;
             st = wn_gemm_create(&one, 1, &gemm, &err);
@@ -246,6 +311,8 @@ int main(void) {
         cmocka_unit_test(linear_row_has_same_bits_in_any_place),
         cmocka_unit_test(narrow_row_has_same_bits_in_any_place),
         cmocka_unit_test(narrow_shapes_match_double),
+        cmocka_unit_test(halves_are_f32_rows_narrowed),
+        cmocka_unit_test(linear_without_bias_adds_none),
         cmocka_unit_test(narrow_without_instructions_is_unsupported),
         cmocka_unit_test(linear_bad_arguments_are_refused),
         cmocka_unit_test(linear_failing_allocation_is_reported),

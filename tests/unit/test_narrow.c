@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include "core/cpu.h"
+#include "kernels/kernels.h"
 #include "kernels/narrow.h"
+#include "test_tier.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,7 @@ static const wn_narrow *fast(void) {
     return wn_narrow_get();
 }
 
+static float uniform(float range) { return range * ((float)(next() >> 40) * 0x1p-23f - 1); }
 static float from_bits(uint32_t bits) {
     float f;
     memcpy(&f, &bits, sizeof f);
@@ -106,10 +109,93 @@ static void gelu_matches_double(void **unused) {
     gelu_check(fast());
 }
 
+/* As halves: gelu_f32's values, rounded; the fast table with the twin's bits. */
+static void gelu_bf16_rounds_gelu_f32(void **unused) {
+    const wn_narrow *k = fast();
+    float x[131];
+    uint16_t y[132], want[131];
+    for (size_t n = 0; n <= 131; n += 13) {
+        for (size_t i = 0; i < n; i++) x[i] = uniform(7);
+        memset(y, 0xab, sizeof y);
+        k->gelu_bf16(x, y, n);
+        wn_narrow_c.gelu_bf16(x, want, n);
+        assert_memory_equal(y, want, n * sizeof *y);
+        assert_int_equal(y[n], 0xabab);
+        wn_narrow_c.gelu_f32(x, n);
+        wn_narrow_c.f32_to_bf16(x, want, n);
+        assert_memory_equal(y, want, n * sizeof *y);
+    }
+}
+
+/* ---- Attention against double, in every table that this processor has ------ */
+
+static void each_table(void (*body)(const wn_narrow *)) {
+    static const uint32_t masks[] = {0, WN_CPU_AVX512, UINT32_MAX};
+    const wn_narrow *before = NULL;
+    for (int i = 0; i < 3; i++) {
+        wn_cpu_set_mask(masks[i]);
+        const wn_narrow *table = wn_narrow_get();
+        wn_cpu_set_mask(UINT32_MAX);
+        if (table != before) body(table);
+        before = table;
+    }
+}
+
+static uint16_t *halves_make(size_t n, float range) {
+    uint16_t *x = malloc(n * sizeof *x + 2);
+    for (size_t i = 0; i < n; i++) {
+        float f = uniform(range);
+        wn_narrow_c.f32_to_bf16(&f, x + i, 1);
+    }
+    return x;
+}
+static double half(uint16_t x) { return (double)from_bits((uint32_t)x << 16); }
+
+/* The weights are rounded to halves: each is off by 2^-9 of itself, so the mean of values within [-1, 1] by at most
+ * 2 x 2^-9, the exponentials' own error beside it; the result, as a half, by 2^-9 more. A query alone: the same bits. */
+static void attention_case(const wn_narrow *k, size_t n, size_t dim, float range) {
+    size_t ld = 3 * dim + 2, ldo = dim + 2;
+    uint16_t *qkv = halves_make(n * ld, range), *out = malloc(n * ldo * 2), *one = malloc(ldo * 2);
+    float *scratch = malloc(wn_attention_scratch(n, dim) * sizeof *scratch), scale = 1 / sqrtf((float)dim);
+    double *p = malloc(n * sizeof *p), worst = 0;
+    const uint16_t *key = qkv + dim, *value = qkv + 2 * dim;
+    memset(out, 0x7f, n * ldo * 2);
+    k->attention_bf16(qkv, ld, key, value, ld, out, ldo, n, n, dim, scale, scratch);
+    for (size_t r = 0; r < n; r++) {
+        double max = -INFINITY, sum = 0;
+        for (size_t j = 0; j < n; j++) {
+            p[j] = 0;
+            for (size_t d = 0; d < dim; d++) p[j] += half(qkv[r * ld + d]) * half(key[j * ld + d]);
+            max = fmax(max, p[j]);
+        }
+        for (size_t j = 0; j < n; j++) sum += p[j] = exp((p[j] - max) * (double)scale);
+        for (size_t d = 0; d < dim; d++) {
+            double want = 0;
+            for (size_t j = 0; j < n; j++) want += p[j] / sum * half(value[j * ld + d]);
+            worst = fmax(worst, fabs(half(out[r * ldo + d]) - want) / (double)range);
+        }
+        for (size_t d = dim; d < ldo; d++) assert_int_equal(out[r * ldo + d], 0x7f7f);
+        k->attention_bf16(qkv + r * ld, ld, key, value, ld, one, ldo, 1, n, dim, scale, scratch);
+        assert_memory_equal(one, out + r * ldo, dim * sizeof *one);
+    }
+    assert_true(worst <= 3 * 0x1p-9 + 2e-5);
+    free(qkv), free(out), free(one), free(scratch), free(p);
+}
+static void attention_body(const wn_narrow *k) {
+    static const size_t lengths[] = {1, 2, 3, 15, 16, 17, 31, 32, 33, 50, 96, 131}, dims[] = {2, 16, 24, 32, 34, 64, 96};
+    size_t most = wn_test_emulated() || wn_test_quick() ? 9 : sizeof lengths / sizeof *lengths;
+    print_message("  %s, %zu lengths\n", k->isa, most);
+    for (size_t i = 0; i < most; i++)
+        for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) attention_case(k, lengths[i], dims[d], i % 2 ? 1 : 4);
+}
+static void attention_bf16_matches_double(void **unused) { each_table(attention_body); }
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bf16_rounds_to_nearest_even),
         cmocka_unit_test(gelu_matches_double),
+        cmocka_unit_test(gelu_bf16_rounds_gelu_f32),
+        cmocka_unit_test(attention_bf16_matches_double),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,35 @@
+/* narrow_avx512.h -- what the files with 16 lanes share: lanes left, rounding to halves, GELU. Included inside their target region. */
+#ifndef WN_KERNELS_NARROW_AVX512_H
+#define WN_KERNELS_NARROW_AVX512_H
+#include "kernels/narrow.h"
+#include <immintrin.h>
+
+#if defined(__clang__)
+#define WN_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define WN_UNROLL _Pragma("GCC unroll 16")
+#endif
+#define WN_LANES_FN static inline __attribute__((always_inline))
+
+WN_LANES_FN __mmask16 lanes(size_t left) { return left < 16 ? (__mmask16)((1u << left) - 1) : (__mmask16)0xffff; }
+
+/* To the nearest half, in integers: the twin's bits, subnormals and NaN too. */
+WN_LANES_FN __m256i narrow16(__m512 x) {
+    const __m512i one = _mm512_set1_epi32(1), half = _mm512_set1_epi32(0x7fff), quiet = _mm512_set1_epi32(0x40);
+    __m512i bits = _mm512_castps_si512(x), top = _mm512_srli_epi32(bits, 16);
+    __m512i round = _mm512_add_epi32(half, _mm512_and_si512(top, one));
+    __m512i out = _mm512_srli_epi32(_mm512_add_epi32(bits, round), 16);
+    out = _mm512_mask_or_epi32(out, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), top, quiet);
+    return _mm512_cvtepi32_epi16(out);
+}
+
+WN_LANES_FN __m512 gelu(__m512 x) {
+    static const float p[WN_GELU_TERMS] = WN_GELU_POLYNOMIAL;
+    __m512 limit = _mm512_set1_ps(WN_GELU_LIMIT), low = _mm512_set1_ps(-WN_GELU_LIMIT);
+    __m512 z = _mm512_min_ps(_mm512_max_ps(x, low), limit), square = _mm512_mul_ps(z, z);
+    __m512 sum = _mm512_set1_ps(p[WN_GELU_TERMS - 1]);
+    WN_UNROLL
+    for (int i = WN_GELU_TERMS - 2; i >= 0; i--) sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(p[i]));
+    return _mm512_mul_ps(x, _mm512_fmadd_ps(sum, z, _mm512_set1_ps(0.5f)));
+}
+#endif
