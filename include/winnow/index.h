@@ -142,6 +142,15 @@ typedef struct wn_filter {
 WN_API wn_status wn_index_search_dense(wn_index *index, const float *query, size_t k,
                                        const wn_filter *filters, size_t nfilters, wn_hit *hits,
                                        size_t *count, wn_error *err);
+/* The same for several queries [nqueries, dim] in one pass over the embeddings: hits [nqueries, k], counts
+ * [nqueries]. Each query's hits and scores are the same bits as alone. */
+WN_API wn_status wn_index_search_dense_many(wn_index *index, const float *queries, size_t nqueries, size_t k,
+                                            const wn_filter *filters, size_t nfilters, wn_hit *hits,
+                                            size_t *counts, wn_error *err);
+/* Threads of a dense search of this handle: 1 at first; <= 0: one a processor. Never changes hits. From the second
+ * search on (or with 8 queries at once) embeddings are also held as 8-bit codes, a quarter more memory, which decide
+ * what need not be compared in f32; they never change hits either. */
+WN_API wn_status wn_index_use_threads(wn_index *index, int threads, wn_error *err);
 /* BM25 (FTS5, k1 = 1.2, b = 0.75) over the passages; every word is optional. */
 WN_API wn_status wn_index_search_bm25(wn_index *index, wn_str query, size_t k,
                                       const wn_filter *filters, size_t nfilters, wn_hit *hits,

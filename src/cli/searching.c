@@ -28,6 +28,7 @@ wn_status cli_searching_open(cli_searching *s, const char *path, const char *emb
                              wn_first_stage *first_stage, wn_error *err) {
     s->threads = threads;
     wn_status st = wn_index_open(path, &s->index, err);
+    if (st == WN_OK) st = wn_index_use_threads(s->index, threads, err);
     /* An index of one model refuses another by hash, before any time is spent on encoding. */
     if (st == WN_OK) st = open_embedder(s, embedder, first_stage, err);
     if (st == WN_OK && s->bi_model) st = wn_index_check_model(s->index, s->bi_model, err);

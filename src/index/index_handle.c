@@ -1,19 +1,33 @@
 /* index_handle.c -- opening an index for reading, and its two first stages.
  *
- * Embeddings are loaded at the first dense search and again after another process
- * changed the file (PRAGMA data_version), so a BM25 search of a large index starts at
- * once, and a long-lived reader is never stale. Each search is one read transaction. */
+ * Embeddings are loaded at the first dense search, and after another process changed the file (PRAGMA
+ * data_version) those of the blocks that differ, so a BM25 search of a large index starts at
+ * once, and a long-lived reader is never stale. Each search is one read transaction.
+ *
+ * Codes for the first pass of a scan are made when embeddings are searched a second time, or by many
+ * queries: making them costs about as much as ten scans without, which one search never earns back. */
 #include "index/index_handle.h"
+#include "core/cpu.h"
 #include "index/full_text.h"
+#include "index/top_k.h"
+#include "index/vector_codes.h"
+#include "index/vector_scan.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
 #include <string.h>
 
+enum {
+    CODES_LEAST_ROWS = 8192,          /* below, a scan in f32 takes half a millisecond or less */
+    CODES_LEAST_QUERIES = 8,
+    POOL_LEAST_BYTES = 4 << 20        /* of rows: less is scanned before a pool has woken */
+};
+
 wn_status wn_index_open(const char *path, wn_index **out, wn_error *err) {
     wn_index *index = wn_calloc(1, sizeof *index);
     if (!index) return wn_fail_memory(err, sizeof *index);
     index->seen_version = -1;
+    index->threads = 1;
     wn_status st = WN_OK;
     WN_TRY_GOTO(wn_database_open(path, WN_DATABASE_READ, &index->database, err));
     WN_TRY_GOTO(wn_index_begin(index, err));
@@ -34,6 +48,7 @@ void wn_index_close(wn_index *index) {
     sqlite3_finalize(index->passage);
     sqlite3_finalize(index->data_version);
     wn_vectors_release(&index->vectors);
+    wn_pool_free(index->pool);
     wn_free(index->mask);
     wn_buf_release(&index->expression);
     wn_buf_release(&index->input);
@@ -109,10 +124,9 @@ static wn_status refresh_vectors(wn_index *index, wn_error *err) {
     int64_t version;
     WN_TRY(read_version(index, &version, err));
     if (version == index->seen_version) return WN_OK;
-    wn_vectors_release(&index->vectors);
     index->seen_version = -1;
     wn_database_limit_values(database);
-    WN_TRY(wn_vectors_load(database, (size_t)index->identity.dim, &index->vectors, err));
+    WN_TRY(wn_vectors_refresh(database, (size_t)index->identity.dim, &index->vectors, err));
     index->seen_version = version;
     return WN_OK;
 }
@@ -130,13 +144,26 @@ static float query_scale(const wn_index *index, const float *query) {
     return sum > 0 && isfinite(sum) ? (float)(1 / sqrt(sum)) : 1;
 }
 
-static wn_status allow(wn_index *index, const wn_filter *filters, size_t nfilters, wn_allowed *allowed,
+/* index->mask, and how many rows it lets pass. */
+static wn_status allow(wn_index *index, const wn_filter *filters, size_t nfilters, size_t *passed,
                        wn_error *err) {
-    WN_TRY(wn_filter_evaluate(&index->database, filters, nfilters, allowed, err));
+    wn_allowed allowed = {0};
+    wn_status st = wn_filter_evaluate(&index->database, filters, nfilters, &allowed, err);
     size_t words = (index->vectors.count + 63) / 64;
-    WN_TRY(wn_grow(&index->mask, &index->mask_capacity, words, sizeof *index->mask, err));
-    if (words) memset(index->mask, 0, words * sizeof *index->mask);
-    wn_vectors_mask(&index->vectors, allowed, index->mask);
+    if (st == WN_OK) st = wn_grow(&index->mask, &index->mask_capacity, words, sizeof *index->mask, err);
+    if (st == WN_OK) {
+        if (words) memset(index->mask, 0, words * sizeof *index->mask);
+        *passed = wn_vectors_mask(&index->vectors, &allowed, index->mask);
+    }
+    wn_allowed_release(&allowed);
+    return st;
+}
+
+wn_status wn_index_use_threads(wn_index *index, int threads, wn_error *err) {
+    if (threads > 256) return wn_fail(err, WN_ERR_ARGUMENT, "at most 256 threads, not %d", threads);
+    wn_pool_free(index->pool);
+    index->pool = NULL;
+    index->threads = threads > 0 ? threads : wn_cpu_count();
     return WN_OK;
 }
 
@@ -145,22 +172,46 @@ static wn_status check_k(size_t k, const wn_hit *hits, wn_error *err) {
     return WN_OK;
 }
 
+/* Threads and codes, where they pay. Codes that no memory is left for are done without. */
+static wn_status prepare_scan(wn_index *index, size_t nqueries, wn_error *err) {
+    wn_vectors *v = &index->vectors;
+    if (index->threads > 1 && !index->pool && v->count * v->dim * sizeof(float) >= POOL_LEAST_BYTES)
+        WN_TRY(wn_pool_create(index->threads, NULL, &index->pool, err));
+    if (v->count >= CODES_LEAST_ROWS && (index->scanned || nqueries >= CODES_LEAST_QUERIES))
+        (void)wn_vectors_encode(v, index->pool, NULL);
+    index->scanned = true;
+    return WN_OK;
+}
+
+wn_status wn_index_search_dense_many(wn_index *index, const float *queries, size_t nqueries, size_t k,
+                                     const wn_filter *filters, size_t nfilters, wn_hit *hits,
+                                     size_t *counts, wn_error *err) {
+    WN_TRY(check_k(k, hits, err));
+    wn_scan_request request = {.queries = queries, .nq = nqueries, .k = k};
+    float one, *scales = nqueries == 1 ? &one : wn_malloc(nqueries * sizeof *scales);
+    if (!scales) return wn_fail_memory(err, nqueries * sizeof *scales);
+    wn_status st = begin_dense(index, err);
+    if (st == WN_OK && nfilters) st = allow(index, filters, nfilters, &request.passed, err);
+    wn_index_end(index);
+    if (st == WN_OK) st = prepare_scan(index, nqueries, err);
+    if (st == WN_OK) {
+        size_t dim = (size_t)index->identity.dim;
+        for (size_t q = 0; q < nqueries; q++) scales[q] = query_scale(index, queries + q * dim);
+        request.scales = scales;
+        request.mask = nfilters ? index->mask : NULL;
+        request.pool = index->vectors.count * dim * sizeof(float) >= POOL_LEAST_BYTES ? index->pool : NULL;
+        st = wn_vectors_search(&index->vectors, &request, hits, counts, NULL, err);
+    }
+    if (scales != &one) wn_free(scales);
+    return st;
+}
+
 wn_status wn_index_search_dense(wn_index *index, const float *query, size_t k, const wn_filter *filters,
                                 size_t nfilters, wn_hit *hits, size_t *count, wn_error *err) {
-    WN_TRY(check_k(k, hits, err));
-    wn_allowed allowed = {0};
-    wn_status st = begin_dense(index, err);
-    if (st == WN_OK && nfilters) st = allow(index, filters, nfilters, &allowed, err);
-    wn_index_end(index);
-    if (st == WN_OK) {
-        wn_top_k top = {.hits = hits, .k = k};
-        wn_vectors_scan(&index->vectors, 0, index->vectors.count, query, query_scale(index, query),
-                        nfilters ? index->mask : NULL, &top);
-        wn_top_k_sort(&top);
-        *count = top.count;
-    }
-    wn_allowed_release(&allowed);
-    return st;
+    size_t found = 0;
+    WN_TRY(wn_index_search_dense_many(index, query, 1, k, filters, nfilters, hits, &found, err));
+    *count = found;
+    return WN_OK;
 }
 
 wn_status wn_index_score_dense(wn_index *index, const float *query, const int64_t *passages, size_t n,
@@ -174,7 +225,7 @@ wn_status wn_index_score_dense(wn_index *index, const float *query, const int64_
         size_t row = wn_vectors_find(v, passages[i]);
         scores[i] = row == SIZE_MAX
                         ? NAN
-                        : scale * wn_kernels_get()->dot_f32(query, v->rows + row * v->dim, v->dim);
+                        : scale * wn_kernels_get()->dot_f32(query, wn_vectors_row(v, row), v->dim);
     }
     return WN_OK;
 }

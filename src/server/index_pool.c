@@ -56,7 +56,8 @@ wn_status srv_index_open(const char *given, srv_index **out, wn_error *err) {
         srv_index_close(index);
         return st;
     }
-    uint64_t bytes = info.embedded * info.dim * sizeof(float) + 1, most = HANDLES_BYTES / bytes;
+    uint64_t bytes = info.embedded * (info.dim + 2) * 5 + 1; /* f32 rows and 8-bit codes */
+    uint64_t most = HANDLES_BYTES / bytes;
     index->most = most < LEAST_HANDLES ? LEAST_HANDLES : most > MOST_HANDLES ? MOST_HANDLES : (size_t)most;
     *out = index;
     return WN_OK;
