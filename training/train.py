@@ -211,8 +211,18 @@ def learning_rate(args, pairs, fall_from, fall_to):
     return args.lr * warm * max(0.0, (fall_to - pairs) / max(1, fall_to - fall_from))
 
 
-def export(weights, template, out_dir, source_dir):
-    """A folder in the shipped form: f16 safetensors, config, tokenizer."""
+def limit_length(tokenizer_config, tokens):
+    """What a model reads is cut there by winnow and by sentence-transformers alike."""
+    with open(tokenizer_config) as f:
+        config = json.load(f)
+    config["model_max_length"] = tokens
+    with open(tokenizer_config, "w") as f:
+        json.dump(config, f)
+
+
+def export(weights, template, out_dir, source_dir, reads=None):
+    """A folder in the shipped form: f16 safetensors, config, tokenizer. reads: the longest input, in tokens, that the
+    model is to be given; None: the source's."""
     import shutil
     from safetensors.torch import save_file
 
@@ -232,6 +242,8 @@ def export(weights, template, out_dir, source_dir):
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
         if os.path.exists(os.path.join(source_dir, name)):
             shutil.copyfile(os.path.join(source_dir, name), os.path.join(out_dir, name))
+    if reads:
+        limit_length(os.path.join(out_dir, "tokenizer_config.json"), reads)
     for name in os.listdir(out_dir):  # safetensors writes 0600, and the source may be read-only
         os.chmod(os.path.join(out_dir, name), 0o644)
 
@@ -253,7 +265,8 @@ def arguments():
     p.add_argument("--lr", type=float, default=1.5e-4)
     p.add_argument("--warmup", type=int, default=3000, help="pairs")
     p.add_argument("--label-weight", type=float, default=0.7)
-    p.add_argument("--max-tokens", type=int, default=160)
+    p.add_argument("--max-tokens", type=int, default=160, help="a training pair is cut there")
+    p.add_argument("--reads", type=int, default=256, help="the shipped model's longest input: README.md says how it was chosen")
     p.add_argument("--check", type=int, default=12000, help="pairs between evaluations")
     p.add_argument("--save", type=int, default=4000, help="pairs between saved states")
     p.add_argument("--threads", type=int, default=2)
@@ -315,7 +328,7 @@ class Run:
         torch.save(self.average, os.path.join(self.args.run, f"average-{self.pairs}.pt"))
         if (agree + mrr) / 2 > self.best:
             self.best = (agree + mrr) / 2
-            export(self.average, self.model, os.path.join(self.args.run, "best"), self.args.init)
+            export(self.average, self.model, os.path.join(self.args.run, "best"), self.args.init, self.args.reads)
 
     def one_step(self, batch, fall):
         rate = learning_rate(self.args, self.pairs, *fall)
