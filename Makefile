@@ -5,7 +5,7 @@
 #                   reranking
 #   make test       on a fresh Debian 12: packages, models, every suite (tools/test.sh says which)
 #   make setup      packages and models for `make`, and nothing else
-#   make bench      the benchmark programs, on the models in the cache
+#   make bench      winnow beside its peers: reranking, embedding, tokenizing, scanning, growth (tools/bench.sh)
 #   make bench-server   winnow serve under 1 to 256 clients, beside FastAPI servers (docs/SERVER.md)
 #   make soak       winnow serve under mixed good and bad clients for ten minutes
 #   make fuzz       every fuzz target for WN_FUZZ_SECONDS (60) each

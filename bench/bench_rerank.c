@@ -1,7 +1,7 @@
 /* bench_rerank.c -- what a user waits for: score_batch of one query and its candidates, tokenising included.
  *
  *   bench_rerank MODEL_DIR DATA_DIR [--queries 8] [--candidates 50] [--threads N] [--repeat 5]
- *                [--precision f32|bf16|auto] [--serve]
+ *                [--precision f32|bf16|int8|auto] [--serve]
  *
  * DATA_DIR is a collection in BEIR layout with runs/BM25.trec (shared data: msmarco_dl19). Every query is
  * scored once to warm up, then all of them `repeat` times; printed: median and least wall time a query,
@@ -173,7 +173,7 @@ int main(int argc, char **argv) {
         else if (i + 1 < argc && !strcmp(argv[i], "--threads")) threads = atoi(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--repeat")) repeat = atoi(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--precision")) {
-            if (!precision_read(argv[++i], &options.precision)) die("--precision is f32, bf16 or auto");
+            if (!precision_read(argv[++i], &options.precision)) die("winnow has no such precision");
         } else return fprintf(stderr, "bench_rerank: what is %s?\n", argv[i]), 2;
     }
     if (candidates < 1 || candidates > 1000 || repeat < 1) die("--candidates is 1 to 1000, --repeat at least 1");

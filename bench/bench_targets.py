@@ -1,0 +1,72 @@
+"""bench_targets.py -- what was promised, computed from a part's rows: once for its output, once for the documents' tables.
+
+Each function takes the rows of one CSV (numbers or their text) and gives Target entries; where a row is missing there is
+no entry. Ratios are of wall times; the note says what processor time says, which a busy machine disturbs less.
+"""
+import collections
+
+# most: the value is to be at most `bound`; else at least.
+Target = collections.namedtuple("Target", "what value bound most note")
+DEFAULT_USE = "sentence-transformers, default use"
+
+
+def met(t):
+    return t.value <= t.bound if t.most else t.value >= t.bound
+
+
+def line(t):
+    bound = f"{'at most' if t.most else 'at least'} {t.bound:g}"
+    return f"{'met   ' if met(t) else 'MISSED'} {t.what}: {t.value:.2f} (target: {bound}{'; ' + t.note if t.note else ''})"
+
+
+def show(targets):
+    for t in targets:
+        print(line(t), flush=True)
+
+
+def number(row, key):
+    return float(row[key])
+
+
+def rerank(rows):
+    for precision, bound, only in (("f32", 0.75, ""), ("bf16", 0.65, "OpenVINO"), ("int8", 0.55, "")):
+        peers = [r for r in rows if r["precision"] == precision and r["ratio"] not in ("", None) and only in r["peer"]]
+        if peers:
+            best = min(peers, key=lambda r: number(r, "wall_ms"))
+            yield Target(f"reranking in {precision}, time over that of the best {precision} peer ({best['peer'].split(',')[0]})",
+                         number(best, "ratio"), bound, True, f"processor time {number(best, 'cpu_ratio'):.2f}")
+    mine = [r for r in rows if r["peer"] == "winnow"]
+    slow = next((r for r in rows if r["peer"] == DEFAULT_USE), None)
+    for r in sorted(mine, key=lambda r: number(r, "wall_ms"))[:1] if slow else ():
+        yield Target(f"reranking in {r['precision']}, times faster than sentence-transformers as its users call it",
+                     number(slow, "wall_ms") / number(r, "wall_ms"), 7, False, f"processor time {number(slow, 'cpu_ms') / number(r, 'cpu_ms'):.1f}")
+
+
+def floor(rows):
+    for r in rows:
+        yield Target(f"XLM-R large in {r['precision']}, time over its matrix products alone", number(r, "ratio"), 1.3, True,
+                     f"processor time {number(r, 'cpu_ratio'):.2f}; {number(r, 'ratio_less_last'):.2f} of all but the last layer's")
+    for r in rows:
+        yield Target(f"XLM-R large in {r['precision']}, peak memory over packed weights", number(r, "peak_over_weights"), 1.15, True, "")
+
+
+def embed(rows):
+    slow = next((r for r in rows if r["peer"] == "ONNX Runtime"), None)
+    ours = [r for r in rows if r["peer"] == "winnow"]
+    for r in ours:
+        if r["recall_100"] not in ("", None) and r["precision"] != "f32":
+            yield Target(f"embedding in {r['precision']}, recall@100 against f32", number(r, "recall_100"), 0.99, False, "")
+    kept = [r for r in ours if r["recall_100"] in ("", None) or number(r, "recall_100") >= 0.99]
+    for r in sorted(kept, key=lambda r: -number(r, "speedup"))[:1] if slow else ():
+        yield Target(f"embedding in {r['precision']}, tokens a second over ONNX Runtime's in f32", number(r, "speedup"), 2, False,
+                     f"processor time {number(r, 'cpu_speedup'):.2f}")
+
+
+def tokenizer(rows):
+    for r in rows:
+        if r["who"] == "winnow":
+            bound = 3 if r["case"].startswith("WordPiece") else 2
+            yield Target(f"tokenizing, {r['case']}, times faster than Hugging Face tokenizers", number(r, "speedup"), bound, False, "")
+
+
+PARTS = {"rerank": rerank, "floor": floor, "embed": embed, "tokenizer": tokenizer}

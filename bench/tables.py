@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""tables.py -- the tables of README.md and docs/PERFORMANCE.md from bench/results, measuring nothing.
+
+    bench/tables.py            prints them            (tools/bench.sh tables)
+    bench/tables.py --write    puts them into both documents, between <!-- bench NAME --> and <!-- end bench -->
+
+So after `make bench` on a quiet machine one command brings the documents up to date. A table whose CSV is absent stays
+as it is. Python's standard library only.
+"""
+import csv
+import re
+import sys
+
+import bench_common as common
+import bench_targets as targets
+
+DOCUMENTS = ("README.md", "docs/PERFORMANCE.md")
+NAMES = {"winnow": "**winnow**"}
+
+
+def rows_of(name):
+    path = common.RESULTS / f"{name}.csv"
+    if not path.exists():
+        return []
+    with open(path, newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def table(head, rows):
+    return "\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(map(str, r))} |" for r in rows)])
+
+
+def stamp(rows, command, what=""):
+    r = rows[0]
+    return f"`{command}`, commit {r['commit']}, {r['cpu']}, load average {r['load']} when it began{what}."
+
+
+def whole(text):
+    return f"{float(text):,.0f}"
+
+
+def ratio(text):
+    return f"{float(text):.2f}" if text else ""
+
+
+def peer_name(r):
+    return NAMES.get(r["peer"], r["peer"])
+
+
+def speed():
+    """README: every peer of reranking in one table, by precision."""
+    rows = rows_of("rerank")
+    if not rows:
+        return ""
+    head = ["", "precision", "ms a query", "processor ms", "tokens/s", "winnow in that precision takes", "by processor time"]
+    body = [[peer_name(r), r["precision"], whole(r["wall_ms"]), whole(r["cpu_ms"]), whole(r["tokens_per_s"]),
+             f"{ratio(r['ratio'])} of it" if r["ratio"] else "", ratio(r["cpu_ratio"])] for r in rows]
+    fast = next((t for t in targets.rerank(rows) if not t.most), None)
+    said = f"\n\nAgainst sentence-transformers as its users call it: {fast.value:.1f} times faster in {fast.what.split()[2].rstrip(',')} ({fast.note})." if fast else ""
+    return table(head, body) + said + "\n\n" + stamp(rows, "make bench", f"; medians of {rows[0]['rounds']} rounds of {rows[0]['queries']} queries")
+
+
+def settings():
+    rows = [r for r in rows_of("rerank") if r["setting"]]
+    return table(["peer", "precision", "its best setting"], [[r["peer"], r["precision"], r["setting"]] for r in rows]) if rows else ""
+
+
+def promises():
+    """Every target of every part that has results."""
+    body = []
+    for name, of in targets.PARTS.items():
+        for t in of(rows_of(name)):
+            body.append([t.what, f"{'≤' if t.most else '≥'} {t.bound:g}", f"{t.value:.2f}", "yes" if targets.met(t) else "**no**", t.note])
+    return table(["", "target", "measured", "met", ""], body) if body else ""
+
+
+def floor():
+    rows = rows_of("floor")
+    if not rows:
+        return ""
+    body = [[r["precision"], whole(r["library_ms"]), whole(r["floor_ms"]), ratio(r["ratio"]), ratio(r["cpu_ratio"]), r["floor_gflops"],
+             whole(r["weights_mib"]), whole(r["peak_mib"])] for r in rows]
+    head = ["", "winnow, ms", "products alone, ms", "ratio", "by processor time", "Gflop/s of the products", "packed weights, MiB", "peak, MiB"]
+    return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh floor", f"; medians of {rows[0]['rounds']} rounds, {rows[0]['layers']} layers, "
+                                              f"{rows[0]['pairs']} pairs, {whole(rows[0]['tokens'])} tokens")
+
+
+def embed():
+    rows = rows_of("embed")
+    if not rows:
+        return ""
+    body = [[peer_name(r), r["precision"], whole(r["tokens_per_s"]), whole(r["wall_ms"]), whole(r["cpu_ms"]), ratio(r["speedup"]),
+             ratio(r["cpu_speedup"]), r["recall_100"]] for r in rows]
+    head = ["", "precision", "tokens/s", "ms", "processor ms", "times as fast as ONNX Runtime", "by processor time", "recall@100"]
+    return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh embed", f"; medians of {rows[0]['rounds']} rounds over {rows[0]['documents']} documents, "
+                                              f"{whole(rows[0]['tokens'])} tokens")
+
+
+def tokenizer():
+    rows = rows_of("tokenizer")
+    if not rows:
+        return ""
+    pairs = list(zip(rows[::2], rows[1::2]))
+    body = [[f"{w['case']} ({w['collection']})", w["mb_per_s"], h["mb_per_s"], w["speedup"], f"{w['open_ms']} ms", f"{h['open_ms']} ms"] for w, h in pairs]
+    head = ["MB/s on one core", "winnow", "Hugging Face tokenizers", "times as fast", "opening, warm", "theirs"]
+    return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh tokenizer", f"; medians of {rows[0]['rounds']} rounds, identical ids")
+
+
+BLOCKS = {"speed": speed, "settings": settings, "targets": promises, "floor": floor, "embed": embed, "tokenizer": tokenizer}
+
+
+def write(blocks):
+    for name in DOCUMENTS:
+        path = common.ROOT / name
+        text = path.read_text(encoding="utf-8")
+        for block, body in blocks.items():
+            if body:
+                text = re.sub(rf"(<!-- bench {block} -->\n).*?(<!-- end bench -->)", lambda m: f"{m[1]}{body}\n{m[2]}", text, flags=re.S)
+        path.write_text(text, encoding="utf-8")
+
+
+def main():
+    blocks = {name: make() for name, make in BLOCKS.items()}
+    if sys.argv[1:] == ["--write"]:
+        write(blocks)
+        return 0
+    for name, body in blocks.items():
+        print(f"<!-- bench {name} -->\n{body or '(no results)'}\n<!-- end bench -->\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
