@@ -13,6 +13,7 @@ set -u
 cd "$(dirname "$0")/.."
 parts="
 rerank     bench/rerank_peers.py
+floor      bench/floor.py
 "
 if [ "${1:-}" = tables ]; then
     shift
