@@ -14,6 +14,7 @@ cd "$(dirname "$0")/.."
 parts="
 rerank     bench/rerank_peers.py
 floor      bench/floor.py
+embed      bench/embed_peers.py
 "
 if [ "${1:-}" = tables ]; then
     shift
