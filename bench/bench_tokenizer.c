@@ -1,12 +1,15 @@
 /* bench_tokenizer.c -- tokenizer speed, one core: MB/s of text, ids without template.
  * Time is the thread's processor time, so that a busy machine tells little lies.
  *
- *   bench_tokenizer TOKENIZER.JSON FILE.jsonl [REPEATS]
+ *   bench_tokenizer TOKENIZER.JSON FILE.jsonl [REPEATS | --serve]
  *
  * Every "text" of the file is encoded, one after another, in one thread. Prints CSV:
  * program, tokenizer, file, texts, bytes, tokens, then MB/s at the fastest and at the
- * median repeat, and the warm open in milliseconds. bench_tokenizer_hf.py prints the
- * same line for Hugging Face tokenizers; run both beside each other. */
+ * median repeat, and the warm open in milliseconds.
+ *
+ * --serve: for tokenizer_peers.py, which takes turns between us and Hugging Face tokenizers. Every line on
+ * standard input is one round over the file; the answer is wall and processor milliseconds, tokens, a checksum of
+ * the ids (the sum of id times its place, modulo 2^31 - 1) and the warm open in milliseconds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +17,7 @@
 
 #include <winnow/text.h>
 
+#include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
 
@@ -22,11 +26,12 @@ typedef struct corpus {
     size_t *start, count, cap; /* start: [count + 1] */
 } corpus;
 
-static double now(void) {
+static double clock_read(clockid_t id) {
     struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    clock_gettime(id, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
+static double now(void) { return clock_read(CLOCK_THREAD_CPUTIME_ID); }
 
 static int fail(const wn_error *err) {
     fprintf(stderr, "bench_tokenizer: %s\n", err->message);
@@ -60,16 +65,55 @@ static int by_time(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+static void report(char **argv, const corpus *c, size_t tokens, double *times, int repeats, double opened) {
+    qsort(times, (size_t)repeats, sizeof *times, by_time);
+    double mb = (double)c->bytes.len / 1e6;
+    printf("winnow,%s,%s,%zu,%zu,%zu,%.1f,%.1f,%.2f\n", argv[1], argv[2], c->count, c->bytes.len, tokens, mb / times[0],
+           mb / times[repeats / 2], opened * 1e3);
+}
+
+/* One round over all texts; the ids without template. sum: NULL, or where the ids' checksum goes. */
+static wn_status encode_all(const wn_tokenizer *t, const corpus *c, wn_encoding *e, size_t *tokens, uint64_t *sum, wn_error *err) {
+    *tokens = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        wn_str text = {c->bytes.data + c->start[i], c->start[i + 1] - c->start[i]};
+        WN_TRY(wn_tokenizer_encode_raw(t, text, e, err));
+        size_t n = wn_encoding_length(e);
+        const int32_t *ids = wn_encoding_ids(e);
+        for (size_t k = 0; sum && k < n; k++) *sum = (*sum + (uint64_t)ids[k] * (*tokens + k + 1)) % 2147483647u;
+        *tokens += n;
+    }
+    return WN_OK;
+}
+
+static int serve(const wn_tokenizer *t, const corpus *c, wn_encoding *e, double opened) {
+    char line[64];
+    size_t tokens;
+    uint64_t sum = 0;
+    wn_error err;
+    if (encode_all(t, c, e, &tokens, &sum, &err) != WN_OK) return fail(&err);
+    while (fgets(line, sizeof line, stdin)) {
+        double wall = clock_read(CLOCK_MONOTONIC), cpu = now();
+        if (encode_all(t, c, e, &tokens, NULL, &err) != WN_OK) return fail(&err);
+        cpu = now() - cpu;
+        wall = clock_read(CLOCK_MONOTONIC) - wall;
+        printf("%.3f %.3f %zu %llu %.3f\n", wall * 1e3, cpu * 1e3, tokens, (unsigned long long)sum, opened * 1e3);
+        fflush(stdout);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
     wn_error err = {0};
     corpus c = {0};
     wn_tokenizer *t = NULL;
     wn_encoding *e = NULL;
-    int repeats = argc > 3 ? atoi(argv[3]) : 7;
+    bool serving = argc > 3 && !strcmp(argv[3], "--serve");
+    int repeats = argc > 3 && !serving ? atoi(argv[3]) : 7, st = 0;
     double times[64], opened;
     size_t tokens = 0;
     if (argc < 3 || repeats < 1 || repeats > 64) {
-        fprintf(stderr, "usage: bench_tokenizer TOKENIZER.JSON FILE.jsonl [REPEATS, 1 to 64]\n");
+        fprintf(stderr, "usage: bench_tokenizer TOKENIZER.JSON FILE.jsonl [REPEATS, 1 to 64 | --serve]\n");
         return 2;
     }
     if (read_corpus(argv[2], &c, &err) != WN_OK) return fail(&err);
@@ -79,23 +123,16 @@ int main(int argc, char **argv) {
     if (wn_tokenizer_open(argv[1], &t, &err) != WN_OK) return fail(&err);
     opened = now() - opened;
     if (wn_encoding_create(&e, &err) != WN_OK) return fail(&err);
-    for (int r = -1; r < repeats; r++) { /* the first round warms up */
+    for (int r = -1; r < repeats && !serving; r++) { /* the first round warms up */
         double begin = now();
-        tokens = 0;
-        for (size_t i = 0; i < c.count; i++) {
-            wn_str text = {c.bytes.data + c.start[i], c.start[i + 1] - c.start[i]};
-            if (wn_tokenizer_encode(t, text, NULL, 0, WN_TRUNCATE_NONE, e, &err) != WN_OK) return fail(&err);
-            tokens += wn_encoding_length(e) - wn_tokenizer_special_count(t, false);
-        }
+        if (encode_all(t, &c, e, &tokens, NULL, &err) != WN_OK) return fail(&err);
         if (r >= 0) times[r] = now() - begin;
     }
-    qsort(times, (size_t)repeats, sizeof *times, by_time);
-    double mb = (double)c.bytes.len / 1e6;
-    printf("winnow,%s,%s,%zu,%zu,%zu,%.1f,%.1f,%.2f\n", argv[1], argv[2], c.count, c.bytes.len, tokens,
-           mb / times[0], mb / times[repeats / 2], opened * 1e3);
+    if (serving) st = serve(t, &c, e, opened);
+    else report(argv, &c, tokens, times, repeats, opened);
     wn_encoding_free(e);
     wn_tokenizer_close(t);
     wn_buf_release(&c.bytes);
     wn_free(c.start);
-    return 0;
+    return st;
 }

@@ -15,6 +15,7 @@ parts="
 rerank     bench/rerank_peers.py
 floor      bench/floor.py
 embed      bench/embed_peers.py
+tokenizer  bench/tokenizer_peers.py
 "
 if [ "${1:-}" = tables ]; then
     shift
