@@ -16,6 +16,8 @@ rerank     bench/rerank_peers.py
 floor      bench/floor.py
 embed      bench/embed_peers.py
 tokenizer  bench/tokenizer_peers.py
+growth     bench/growth.py
+plots      bench/plot_growth.py
 "
 if [ "${1:-}" = tables ]; then
     shift
