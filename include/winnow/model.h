@@ -55,6 +55,8 @@ typedef struct wn_model_info {
     wn_precision precision;      /* of the linear layers: what WN_AUTO chose, never WN_AUTO itself */
     const char *query_prompt;    /* "" when none */
     const char *document_prompt; /* "" when none */
+    /* What wn_model_open took, and of that: the tokenizer; hashing the weights and packing them, at the same time. */
+    double open_time_ms, tokenizer_time_ms, hash_time_ms, pack_time_ms;
 } wn_model_info;
 WN_API wn_model_info wn_model_describe(const wn_model *model);
 /* The weight that the reranker's winnow_blend.json recommends for the cosine of this bi-encoder in a final order by

@@ -86,6 +86,9 @@ typedef struct wn_answer_info {
     bool skipped;            /* the first stage was sure enough, nothing was reranked */
     float blend;             /* the weight that was used: 0 when the logit alone decided */
     float confidence;        /* of the first stage, in [0, 1]; NaN unless skip_when_sure */
+    /* What stage 1 is made of: embedding the query, the scan (the first of an index reads its embeddings), BM25,
+     * fusing the lists, reading the candidates' passages and their cosines. */
+    double embed_time_ms, dense_time_ms, bm25_time_ms, fusion_time_ms, passages_time_ms;
 } wn_answer_info;
 WN_API wn_answer_info wn_answer_describe(const wn_answer *answer);
 

@@ -124,6 +124,7 @@ typedef struct cli_searching {
     int threads, precision; /* precision: a wn_precision, set before cli_searching_open */
     float blend;            /* wn_search_options.blend, once there is a reranker */
     bool blend_given;       /* by the user; else what the reranker recommends */
+    double index_open_ms, sessions_ms; /* sessions: workers and buffers of the encoders */
 } cli_searching;
 #define BLEND_OPTION(s) \
     {"blend", 0, OPT_FLOAT, &(s).blend, "W", "order by logit + W * cosine; 0: logit alone (what the reranker recommends)", \
@@ -139,6 +140,13 @@ void cli_searching_close(cli_searching *searching);
 /* "key=value" pieces; -1 to go on, else the exit code. Free with cli_filters_free whatever happened. */
 int cli_filters_parse(const cli_command *command, const cli_list *where, wn_filter **out);
 void cli_filters_free(wn_filter *filters, size_t n);
+
+/* ---- timings.c: --timings of a search ------------------------------------------ */
+
+double cli_now_ms(void);
+json_t *cli_timings_json(const cli_searching *searching, const wn_answer_info *info); /* the caller owns it */
+void cli_timings_print_loads(const cli_searching *searching); /* standard error; so does the next */
+void cli_timings_print(const wn_answer_info *info);
 
 /* ---- progress.c ---------------------------------------------------------------- */
 

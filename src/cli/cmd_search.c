@@ -14,12 +14,14 @@ typedef struct {
     cli_searching searching;
     wn_search_options options;
     int format;
-    bool header_printed;
+    bool header_printed, timings, loads_printed;
 } search_job;
 
 static void print_json(const search_job *job, const char *query, const wn_answer *answer) {
-    cli_print_json(stdout, rec_search((wn_str){query, strlen(query)}, answer, job->searching.bi_model,
-                                      job->searching.cross_model));
+    json_t *o = rec_search((wn_str){query, strlen(query)}, answer, job->searching.bi_model, job->searching.cross_model);
+    wn_answer_info info = wn_answer_describe(answer);
+    if (o && job->timings) json_object_set_new(o, "timings", cli_timings_json(&job->searching, &info));
+    cli_print_json(stdout, o);
 }
 
 static void print_tsv(search_job *job, const char *query, const wn_answer *answer) {
@@ -97,6 +99,13 @@ static void print_table(const search_job *job, const char *query, const wn_answe
     putchar('\n');
 }
 
+static void print_timings(search_job *job, const wn_answer *answer) {
+    wn_answer_info info = wn_answer_describe(answer);
+    if (!job->loads_printed) cli_timings_print_loads(&job->searching);
+    job->loads_printed = true;
+    cli_timings_print(&info);
+}
+
 static int search_one(search_job *job, const char *query, size_t len) {
     wn_error err;
     wn_answer *answer = NULL;
@@ -105,6 +114,7 @@ static int search_one(search_job *job, const char *query, size_t len) {
     if (job->format == FORMAT_JSON) print_json(job, query, answer);
     else if (job->format == FORMAT_TSV) print_tsv(job, query, answer);
     else print_table(job, query, answer);
+    if (job->timings && job->format != FORMAT_JSON) print_timings(job, answer);
     wn_answer_free(answer);
     return cli_finish_output();
 }
@@ -174,6 +184,7 @@ int cmd_search(int argc, char **argv) {
         {"precision", 0, OPT_CHOICE, &job.searching.precision, NULL, "of the products; auto: the fastest that is safe",
          .choices = PRECISIONS},
         BLEND_OPTION(job.searching),
+        {"timings", 0, OPT_FLAG, &job.timings, NULL, "tell where the time went (JSON: \"timings\"; else standard error)"},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
     };
     const cli_command command = {

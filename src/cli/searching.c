@@ -27,12 +27,16 @@ static wn_status open_embedder(cli_searching *s, const char *name, wn_first_stag
 wn_status cli_searching_open(cli_searching *s, const char *path, const char *embedder, int threads,
                              wn_first_stage *first_stage, wn_error *err) {
     s->threads = threads;
+    double begin = cli_now_ms();
     wn_status st = wn_index_open(path, &s->index, err);
+    s->index_open_ms = cli_now_ms() - begin;
     if (st == WN_OK) st = wn_index_use_threads(s->index, threads, err);
     /* An index of one model refuses another by hash, before any time is spent on encoding. */
     if (st == WN_OK) st = open_embedder(s, embedder, first_stage, err);
     if (st == WN_OK && s->bi_model) st = wn_index_check_model(s->index, s->bi_model, err);
+    begin = cli_now_ms();
     if (st == WN_OK && s->bi_model) st = wn_bi_encoder_create(s->bi_model, threads, &s->bi, err);
+    s->sessions_ms = cli_now_ms() - begin;
     if (st == WN_OK) st = wn_searcher_create(s->index, s->bi, NULL, &s->searcher, err);
     return st;
 }
@@ -50,7 +54,9 @@ wn_status cli_searching_rerank(cli_searching *s, const char *reranker, wn_error 
     drop_reranker(s);
     wn_status st = cli_model_open(reranker, DEFAULT_RERANKERS, 0, s->precision, &s->cross_model, err);
     if (st == WN_OK && !s->blend_given) s->blend = wn_model_blend(s->cross_model, s->bi_model);
+    double begin = cli_now_ms();
     if (st == WN_OK) st = wn_cross_encoder_create(s->cross_model, s->threads, &s->cross, err);
+    s->sessions_ms += cli_now_ms() - begin;
     if (st == WN_OK) st = wn_searcher_create(s->index, s->bi, s->cross, &s->searcher, err);
     return st;
 }

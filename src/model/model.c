@@ -2,12 +2,14 @@
  * so that the cheapest refusal comes first.
  *
  * The weights are hashed at open (XXH3 at memory speed: about 15 ms for bge-small's
- * 133 MB) because an index refuses every other model's embeddings by that hash; the
- * pages are needed a moment later for prepacking anyway. */
+ * 133 MB) because an index refuses every other model's embeddings by that hash. A thread of its own does it while
+ * the layers are packed: both read the same pages. */
 #include "model/model.h"
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/file.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,15 +70,44 @@ static wn_status locate(const char *dir, wn_model *model, wn_error *err) {
     return model->name ? WN_OK : wn_fail_memory(err, strlen(dir));
 }
 
+/* A thread that hashes the weights, which remember it; where it can't be had, wn_weights_hash computes. */
+typedef struct hashing {
+    const wn_weights *weights;
+    double ms;
+    pthread_t thread;
+    bool started;
+} hashing;
+
+static void *hashing_main(void *p) {
+    hashing *h = p;
+    double begin = wn_now_ms();
+    (void)wn_weights_hash(h->weights);
+    h->ms = wn_now_ms() - begin;
+    return NULL;
+}
+
+static void hashing_start(hashing *h, const wn_weights *weights) {
+    h->weights = weights;
+    h->started = pthread_create(&h->thread, NULL, hashing_main, h) == 0;
+}
+
+static void hashing_end(hashing *h) {
+    if (h->started) pthread_join(h->thread, NULL);
+    else hashing_main(h);
+}
+
 wn_status wn_model_open(const char *dir, const wn_model_options *options, wn_model **out,
                         wn_error *err) {
     wn_model_options opt = options ? *options : wn_model_options_default();
     wn_status st = WN_OK;
     wn_model *model = wn_calloc(1, sizeof *model);
     if (!model) return wn_fail_memory(err, sizeof *model);
+    double begin = wn_now_ms(), before;
     WN_TRY_GOTO(locate(dir, model, err));
     WN_TRY_GOTO(wn_model_config_read(model->path, &model->config, err));
+    before = wn_now_ms();
     WN_TRY_GOTO(wn_tokenizer_open(model->path, &model->tokenizer, err));
+    model->tokenizer_ms = wn_now_ms() - before;
     if (wn_tokenizer_vocab_size(model->tokenizer) > model->config.vocab) {
         st = wn_fail(err, WN_ERR_MISMATCH,
                      "%s: tokenizer.json has %zu tokens, config.json's vocab_size is %zu",
@@ -87,10 +118,17 @@ wn_status wn_model_open(const char *dir, const wn_model_options *options, wn_mod
     WN_TRY_GOTO(check_lower_case(model, err));
     WN_TRY_GOTO(choose_max_length(model, opt.max_length, err));
     WN_TRY_GOTO(wn_weights_open(model->path, &model->weights, err));
-    wn_hash hash = wn_weights_hash(model->weights);
-    wn_hash_hex(&hash, model->hash);
-    WN_TRY_GOTO(wn_encoder_create(&model->config, model->weights, opt.precision, &model->encoder,
-                                  err));
+    hashing hash;
+    hashing_start(&hash, model->weights);
+    before = wn_now_ms();
+    st = wn_encoder_create(&model->config, model->weights, opt.precision, &model->encoder, err);
+    model->pack_ms = wn_now_ms() - before;
+    hashing_end(&hash);
+    if (st != WN_OK) goto fail;
+    wn_hash value = wn_weights_hash(model->weights);
+    wn_hash_hex(&value, model->hash);
+    model->hash_ms = hash.ms;
+    model->open_ms = wn_now_ms() - begin;
     *out = model;
     return WN_OK;
 fail:
@@ -144,5 +182,9 @@ wn_model_info wn_model_describe(const wn_model *model) {
         .precision = wn_encoder_precision(model->encoder),
         .query_prompt = wn_model_config_prompt(c, "query"),
         .document_prompt = document,
+        .open_time_ms = model->open_ms,
+        .tokenizer_time_ms = model->tokenizer_ms,
+        .hash_time_ms = model->hash_ms,
+        .pack_time_ms = model->pack_ms,
     };
 }

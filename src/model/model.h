@@ -16,6 +16,7 @@ struct wn_model {
     size_t max_length;       /* tokens read, special tokens included */
     char hash[33];
     wn_blends blends;        /* what a reranker recommends */
+    double open_ms, tokenizer_ms, hash_ms, pack_ms; /* what opening took */
 };
 
 /* bi_encoder.c: of two embeddings, whatever their lengths. */

@@ -161,9 +161,16 @@ static wn_status recall(wn_searcher *searcher, wn_str query, const wn_search_opt
                         size_t cap, search_state *s, wn_answer_info *info, wn_error *err) {
     WN_TRY(wn_lists_recall(searcher, query, opt, cap, opt->skip_when_sure, &s->lists, err));
     info->query_tokens_dropped = s->lists.query_dropped;
+    info->embed_time_ms = s->lists.embed_ms;
+    info->dense_time_ms = s->lists.dense_ms;
+    info->bm25_time_ms = s->lists.bm25_ms;
+    double begin = wn_now_ms();
     size_t found = wn_lists_candidates(&s->lists, opt->first_stage, cap, s->hits);
+    double fused = wn_now_ms();
     WN_TRY(load_passages(searcher->index, found, s, err));
     WN_TRY(wn_candidates_cosine(searcher, s->hits, s->n, s->cosines, err));
+    info->fusion_time_ms = fused - begin;
+    info->passages_time_ms = wn_now_ms() - fused;
     if (!searcher->scorers.embedder) return WN_OK;
     wn_rank_by_score(s->cosines, s->n, s->scratch, s->order);
     for (uint32_t r = 0; r < s->n; r++) s->bi_rank[s->order[r]] = r + 1;

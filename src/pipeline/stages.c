@@ -10,13 +10,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
-
-double wn_now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 bool wn_query_is_blank(wn_str query) {
     for (size_t i = 0; i < query.len; i++)
@@ -71,13 +64,19 @@ wn_status wn_lists_recall(wn_searcher *searcher, wn_str query, const wn_search_o
         st = wn_fail_memory(err, cap * sizeof *lists.dense);
         goto fail;
     }
+    double begin = wn_now_ms();
     if (searcher->scorers.embedder) WN_TRY_GOTO(embed(searcher, query, opt->length_policy, &lists, err));
+    double embedded = wn_now_ms();
     if (dense)
         WN_TRY_GOTO(wn_index_search_dense(searcher->index, searcher->query, cap, opt->filters,
                                           opt->nfilters, lists.dense, &lists.ndense, err));
+    double scanned = wn_now_ms();
     if (bm25)
         WN_TRY_GOTO(wn_index_search_bm25(searcher->index, query, cap, opt->filters, opt->nfilters,
                                          lists.bm25, &lists.nbm25, err));
+    lists.embed_ms = embedded - begin;
+    lists.dense_ms = scanned - embedded;
+    lists.bm25_ms = wn_now_ms() - scanned;
     *out = lists;
     return WN_OK;
 fail:

@@ -2,6 +2,7 @@
  * study says about first_stage_k = 20 is what a search with 20 does. */
 #ifndef WN_PIPELINE_STAGES_H
 #define WN_PIPELINE_STAGES_H
+#include "core/clock.h"
 #include <winnow/search.h>
 
 enum { WN_MAX_CANDIDATES = 1 << 20, WN_RERANK_BATCH = 64, WN_DEADLINE_BATCH = 8 };
@@ -17,6 +18,7 @@ typedef struct wn_lists {
     wn_hit *dense, *bm25; /* [cap] each */
     size_t ndense, nbm25;
     uint32_t query_dropped; /* tokens of the query that the bi-encoder did not read */
+    double embed_ms, dense_ms, bm25_ms;
 } wn_lists;
 
 /* Checks and copies; fields that an older caller does not know are zero. */
@@ -25,8 +27,6 @@ wn_status wn_scorers_take(const wn_scorers *given, wn_scorers *out, wn_error *er
 wn_status wn_scorers_score_all(const wn_scorers *scorers, wn_str query, const wn_str *passages, size_t n,
                                wn_length_policy policy, size_t batch_size, wn_pair_score *out,
                                wn_error *err);
-/* Milliseconds of the monotonic clock. */
-double wn_now_ms(void);
 bool wn_query_is_blank(wn_str query);
 
 /* Fills the lists that `opt` needs, to a depth of cap > 0, and searcher->query where there is a

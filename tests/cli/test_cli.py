@@ -221,6 +221,22 @@ class IndexAndSearch(Cli):
         self.assertEqual([r["bi_encoder_rank"] for r in answer["results"]], [1, 2, 3, 4, 5])
         self.assertTrue(all(r["rerank_score"] is None and r["rank_change"] == 0 for r in answer["results"]))
 
+    def test_timings_are_told_and_change_nothing(self):
+        plain, told = (self.json(self.search("low-rank matrices", *more))[0] for more in ((), ("--timings",)))
+        timings = told.pop("timings")
+        for key in ("index_open_ms", "sessions_ms", "embed_ms", "dense_ms", "passages_ms", "rerank_ms"):
+            self.assertGreater(timings[key], 0)
+        self.assertLess(timings["bm25_ms"], timings["embed_ms"])  # it was not asked
+        for model in ("embedder", "reranker"):
+            parts = timings[model]
+            self.assertTrue(0 < parts["tokenizer_ms"] < parts["open_ms"] and 0 < parts["pack_ms"] < parts["open_ms"])
+            self.assertGreater(parts["hash_ms"], 0)
+        self.assertLessEqual(timings["embed_ms"] + timings["dense_ms"] + timings["passages_ms"], told["stage1_time_ms"] + 0.1)
+        self.assertEqual(plain["results"], told["results"])
+        r = run("search", self.index, "low-rank matrices", "--no-rerank", "--timings")
+        self.assertIn(b"search in ms: embedding", r.stderr)
+        self.assertNotIn(b"search in ms", r.stdout)
+
     def test_first_stages_agree_on_an_exact_word(self):
         for stage in ("bm25", "dense", "hybrid"):
             answer = self.json(self.search("ConnectX-7 networking", "--first-stage", stage))[0]
