@@ -69,4 +69,24 @@ def tokenizer(rows):
             yield Target(f"tokenizing, {r['case']}, times faster than Hugging Face tokenizers", number(r, "speedup"), bound, False, "")
 
 
-PARTS = {"rerank": rerank, "floor": floor, "embed": embed, "tokenizer": tokenizer}
+def scan(rows):
+    by = {r["what"]: r for r in rows}
+
+    def over(a, b, key="median_ms_a_query"):
+        return number(by[a], key) / number(by[b], key)
+    for many in ("one query", "many queries"):
+        ours, theirs = f"codes, {many}", f"FAISS flat, {many}"
+        if ours in by and theirs in by:
+            yield Target(f"dense search, {many}, times faster than FAISS", over(theirs, ours), 4, False,
+                         f"processor time {over(theirs, ours, 'processor_ms_a_query'):.1f}")
+    if "plain read of the f32 rows" in by:
+        yield Target("dense search in f32, time over a plain read of the same bytes", over("f32, one query", "plain read of the f32 rows"), 1.1, True, "")
+
+
+def cold_start(rows):
+    for r in rows:
+        if r["kind"] == "dense":
+            yield Target("a search without reranking from a cold process, ms", number(r, "median_ms"), 100, True, f"processor time {r['processor_ms']}")
+
+
+PARTS = {"rerank": rerank, "floor": floor, "embed": embed, "tokenizer": tokenizer, "scan": scan, "cold_start": cold_start}

@@ -106,7 +106,25 @@ def tokenizer():
     return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh tokenizer", f"; medians of {rows[0]['rounds']} rounds, identical ids")
 
 
-BLOCKS = {"speed": speed, "settings": settings, "targets": promises, "floor": floor, "embed": embed, "tokenizer": tokenizer}
+def scan():
+    rows = rows_of("scan")
+    if not rows:
+        return ""
+    body = [[r["what"], r["queries"], f"{float(r['median_ms_a_query']):.2f}", f"{float(r['processor_ms_a_query']):.2f}", f"{float(r['f32_gb_per_s']):.1f}"] for r in rows]
+    head = ["", "queries at once", "ms a query", "processor ms", "GB/s of f32"]
+    return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh scan", f"; {whole(rows[0]['rows'])} vectors of {rows[0]['dim']}, {rows[0]['k']} nearest, "
+                                              f"{rows[0]['threads']} threads, medians of {rows[0]['rounds']} rounds")
+
+
+def cold_start():
+    rows = rows_of("cold_start")
+    if not rows:
+        return ""
+    body = [[r["kind"], r["median_ms"], r["least_ms"], r["processor_ms"]] for r in rows]
+    return table(["from a cold process", "ms", "least", "processor ms"], body) + "\n\n" + stamp(rows, "tools/bench.sh cold_start", f"; medians of {rows[0]['runs']} runs")
+
+
+BLOCKS = {"speed": speed, "settings": settings, "targets": promises, "floor": floor, "embed": embed, "tokenizer": tokenizer, "scan": scan, "cold_start": cold_start}
 
 
 def write(blocks):

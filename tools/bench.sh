@@ -16,6 +16,8 @@ rerank     bench/rerank_peers.py
 floor      bench/floor.py
 embed      bench/embed_peers.py
 tokenizer  bench/tokenizer_peers.py
+scan       bench/scan_peers.py
+cold_start bench/cold_start.py
 growth     bench/growth.py
 plots      bench/plot_growth.py
 "
