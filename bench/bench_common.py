@@ -111,6 +111,11 @@ class Worker:
         self.process.wait()
 
 
+def busy():
+    """Whether other work wants the processors, so that wall time tells of it too."""
+    return os.getloadavg()[0] > len(os.sched_getaffinity(0)) + 1
+
+
 def timed(f, *arguments):
     """Wall and processor milliseconds of a call in this process (all its threads)."""
     wall, used = time.perf_counter(), time.process_time()
