@@ -15,8 +15,9 @@
  * token alone; `ratio_less_last` is therefore the ratio to the floor without the last layer.
  *
  * Memory: the process's peak (VmHWM) is read when the library has run once and the floor's own memory is not
- * there yet; weights_mib are the packed linears, files_mib the mapped pages of files that were in memory then
- * (rows of the word table, libraries), which the system may take back. One precision a process, so that peaks are of one.
+ * there yet. packed_mib are the packed linears, words_mib the word table, which stays in the file; both are the model's
+ * weights. files_mib are the mapped pages of files that were in memory then (libraries, the words that were read), which
+ * the system may take back. One precision a process, so that peaks are of one.
  *
  * Prints one CSV line under its names; floor.py runs it for each precision. */
 #include "core/memory.h"
@@ -348,7 +349,7 @@ static double status_mib(const char *field) {
     return kib / 1024;
 }
 
-static double weights_mib(const wn_encoder *encoder) {
+static double packed_mib(const wn_encoder *encoder) {
     const wn_linear **all = calloc(wn_encoder_most_linears(encoder), sizeof *all);
     size_t bytes = 0, n = all ? wn_encoder_linears(encoder, all) : 0;
     for (size_t i = 0; i < n; i++) bytes += wn_linear_bytes(all[i]);
@@ -366,7 +367,7 @@ static double median(double *values, int n) {
 }
 
 typedef struct memory { /* MiB */
-    double weights, peak, files;
+    double packed, words, peak, files;
 } memory;
 
 typedef struct times {
@@ -387,11 +388,11 @@ static void report(const options *o, const char *precision, size_t layers, size_
     double cpu = median(ours->cpu, o->rounds), floor_cpu = median(bare->cpu, o->rounds);
     double shorter = layers > 1 ? (double)layers / (double)(layers - 1) : 0;
     printf("precision,layers,pairs,tokens,threads,rounds,library_ms,floor_ms,ratio,ratio_less_last,library_cpu_ms,floor_cpu_ms,"
-           "cpu_ratio,floor_gflops,weights_mib,peak_mib,files_mib,peak_over_weights\n");
-    printf("%s,%zu,%d,%zu,%d,%d,%.0f,%.0f,%.3f,%.3f,%.0f,%.0f,%.3f,%.0f,%.0f,%.0f,%.0f,%.3f\n", precision, layers, o->pairs, tokens,
+           "cpu_ratio,floor_gflops,packed_mib,words_mib,peak_mib,files_mib,peak_over_packed,peak_over_weights\n");
+    printf("%s,%zu,%d,%zu,%d,%d,%.0f,%.0f,%.3f,%.3f,%.0f,%.0f,%.3f,%.0f,%.0f,%.0f,%.0f,%.0f,%.3f,%.3f\n", precision, layers, o->pairs, tokens,
            o->threads, o->rounds, wall, floor_wall, wall / floor_wall, wall / floor_wall * shorter, cpu, floor_cpu, cpu / floor_cpu,
-           24.0 * HIDDEN * HIDDEN * (double)layers * (double)tokens / floor_wall * 1e-6, m.weights, m.peak, m.files,
-           m.peak / m.weights);
+           24.0 * HIDDEN * HIDDEN * (double)layers * (double)tokens / floor_wall * 1e-6, m.packed, m.words, m.peak, m.files,
+           m.peak / m.packed, m.peak / (m.packed + m.words));
 }
 
 static void measure(const options *o) {
@@ -410,7 +411,7 @@ static void measure(const options *o) {
     const char *precision = wn_precision_name(wn_encoder_precision(encoder));
     float *out = malloc((size_t)o->pairs * config.labels * sizeof *out);
     if (!out || wn_session_classify(session, &b.packed, out, &err)) die(err.message);
-    memory m = {weights_mib(encoder), status_mib("VmHWM"), status_mib("RssFile")};
+    memory m = {packed_mib(encoder), (double)encoder->words.bytes / 1048576, status_mib("VmHWM"), status_mib("RssFile")};
     if (wn_pool_create(o->threads, wn_gemm_thread_start, &pool, &err)) die(err.message);
     floor_work *f = floor_open(pool, precision, tokens, config.layers);
     wn_pool_run(pool, (size_t)o->threads, share_run, f);

@@ -79,8 +79,8 @@ def floor():
     if not rows:
         return ""
     body = [[r["precision"], whole(r["library_ms"]), whole(r["floor_ms"]), ratio(r["ratio"]), ratio(r["cpu_ratio"]), r["floor_gflops"],
-             whole(r["weights_mib"]), whole(r["peak_mib"])] for r in rows]
-    head = ["", "winnow, ms", "products alone, ms", "ratio", "by processor time", "Gflop/s of the products", "packed weights, MiB", "peak, MiB"]
+             whole(r["packed_mib"]), whole(r["words_mib"]), whole(r["peak_mib"])] for r in rows]
+    head = ["", "winnow, ms", "products alone, ms", "ratio", "by processor time", "Gflop/s of the products", "packed weights, MiB", "word table, MiB", "peak, MiB"]
     return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh floor", f"; medians of {rows[0]['rounds']} rounds, {rows[0]['layers']} layers, "
                                               f"{rows[0]['pairs']} pairs, {whole(rows[0]['tokens'])} tokens")
 
