@@ -66,7 +66,8 @@ WN_API const char *wn_version(void);
 /* How the weights of linear layers are stored and multiplied; everything else is f32 always. */
 typedef enum wn_precision {
     WN_F32 = 0,
-    WN_BF16, /* needs AVX512_BF16; else WN_ERR_UNSUPPORTED */
+    WN_BF16, /* needs AVX512_BF16; else WN_ERR_UNSUPPORTED. Attention too */
+    WN_INT8, /* needs AVX512_VNNI; else WN_ERR_UNSUPPORTED. Attention in bf16 where the processor has it */
     WN_AUTO  /* the fastest that holds the bound on quality: so far f32 everywhere; see wn_model_info.precision */
 } wn_precision;
 /* "f32", "bf16", "int8", "auto": a static string. */

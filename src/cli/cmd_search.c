@@ -63,7 +63,8 @@ static void print_row(const wn_result *r, bool color, int width) {
 
 /* What a table says of a model's precision: nothing when it is the usual one. */
 static const char *precision_text(const wn_model *model) {
-    return wn_model_describe(model).precision == WN_BF16 ? ", bf16" : "";
+    static const char *const texts[] = {[WN_F32] = "", [WN_BF16] = ", bf16", [WN_INT8] = ", int8"};
+    return texts[wn_model_describe(model).precision];
 }
 
 static void print_table(const search_job *job, const char *query, const wn_answer *answer) {

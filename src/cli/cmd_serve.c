@@ -150,7 +150,7 @@ int cmd_serve(int argc, char **argv) {
         "SECONDS", "SECONDS", "POLICY"};
     static const char *const HELP[NPLAIN] = {
         "HOST:PORT (127.0.0.1:8080); port 0 picks a free one", "bi-encoder for /v1/embeddings (the index's own)",
-        "f32, bf16 or auto", "worker threads (default: one a processor)",
+        "f32, bf16, int8 or auto", "worker threads (default: one a processor)",
         "API keys: KEY or NAME KEY a line", "TLS certificate (PEM)", "its private key (PEM)",
         "allow this origin's pages, or *", "JSON line a request; - is standard error",
         "of a request's body (2M)", "of a request's head (16K)", "of one request (2048)", "open at once (4096)",

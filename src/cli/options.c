@@ -12,7 +12,7 @@
 
 enum { MAX_OPTIONS = 40, FIRST_LONG = 256 };
 
-const char *const PRECISIONS[] = {"f32", "bf16", "auto", NULL};
+const char *const PRECISIONS[] = {"f32", "bf16", "int8", "auto", NULL};
 
 static int name_length(const char *usage) { return (int)strcspn(usage, " "); }
 

@@ -16,6 +16,7 @@ const char *wn_precision_name(wn_precision precision) {
     switch (precision) {
     case WN_F32: return "f32";
     case WN_BF16: return "bf16";
+    case WN_INT8: return "int8";
     case WN_AUTO: return "auto";
     }
     return "unknown";

@@ -8,18 +8,27 @@
  * (here 16x64 panels, its AVX-512 "brgemm"), and the weights are reordered into that once. Bias and
  * GELU (the erf form) run in its epilogue, on accumulators still in registers.
  *
- * bf16. The same tiles. Rows that come as f32 are narrowed into the worker's own block first (at most 64 rows, in the
- * second-level cache); the encoder gives halves wherever products alone read them. Sums are f32; oneDNN adds the
- * bias and stores f32 or halves. GELU is ours: oneDNN's exact form computes digits that bf16 does not have. So
- * a GELU's sums are f32 in the worker's block, and become halves on their way into y. There is no slow
- * stand-in: a processor without the instructions is told so. Tried and left out: int8 (u8 rows with a scale and a
- * zero point each x s8 weights with a scale a column), which was 1.6 times faster yet, but moved nDCG@10 of DL19 by
- * 0.0066 (the bound is 0.005); its error comes from all layers alike (docs/PERFORMANCE.md).
+ * bf16. The same tiles. Rows that come as f32 are narrowed into the worker's own block first; the encoder gives halves
+ * wherever products alone read them. Sums are f32; oneDNN adds the bias and stores f32 or halves. GELU is ours:
+ * oneDNN's exact form computes digits that bf16 does not have. So a GELU's sums are f32 in the worker's block, and
+ * become halves on their way into y.
  *
- * Row tiles. A oneDNN primitive has its number of rows built in, so rows are cut into tiles of 64, 32, 16
+ * int8. Rows become bytes in the worker's block, u8 with a scale and a zero point a row, found from the row itself;
+ * weights are s8 with a scale a column. Sums are exact; scales, bias and GELU are applied on their way into y. Before
+ * either is rounded it is turned by a Hadamard matrix, 128 values at a time (rotate_f32), which the product does not see:
+ * (H x) . (H w) = 128 x . w. That spreads a row's few large values over 128: the logits' error falls from 3.1 % of their
+ * deviation within a query to 1.7 % (docs/PERFORMANCE.md), for 7 % of the time, and nothing needs calibrating. Tried and
+ * left out: the means of a norm's output (its beta) taken off its rows before (no better), a scale for each block of
+ * 128 inputs in place of the rotation (its sums need an accumulation of our own).
+ *
+ * There is no slow stand-in for either: a processor without the instructions is told so.
+ *
+ * Row tiles. A oneDNN primitive has its number of rows built in, so rows are cut into tiles of 256, 128, 64, 32, 16
  * and 8, largest first, each with its own primitive over the same packed weights; the last tile
- * reads up to 7 rows beyond the end. Measured on Zen 4, Gflop/s a core, K 384, N 1152: 112 for 8 rows, 114 for
- * 16, 115 for 32, 116 for 64 to 256: larger tiles gain nothing, and padding to 8 costs little.
+ * reads up to 7 rows beyond the end. Measured on Zen 4, Gop/s a core, K 384, N 1536, for 8 | 64 | 256 rows: f32 104 | 108 |
+ * 107, bf16 218 | 222 | 223, int8 419 | 444 | 441: small layers start at 64, so that a block stays in the second-level
+ * cache. K 1024, N 4096: f32 82 | 107 | 112, bf16 189 | 207 | 222, int8 426 | 436 | 437: large weights come from farther away
+ * in every tile, so those start at 256.
  * Rejected: run-time row counts (DNNL_RUNTIME_DIM_VAL), for which 2.6 falls back to a slower
  * implementation; one primitive a row count, which would compile code in the middle of a call.
  *
@@ -33,8 +42,8 @@
  * on the team's size at creation). The OpenMP runtime is found where oneDNN has already loaded it; a
  * oneDNN built without OpenMP needs none of this.
  *
- * Allocation: dnnl_primitive_execute builds a map of its 5 arguments, a few hundred bytes freed before it
- * returns, once a tile of 64 rows. Nothing of ours is allocated, nothing is kept. */
+ * Allocation: dnnl_primitive_execute builds a map of its arguments, a few hundred bytes freed before it
+ * returns, once a tile. Nothing of ours is allocated, nothing is kept. */
 #include "kernels/gemm.h"
 #include "core/cpu.h"
 #include "core/error.h"
@@ -44,25 +53,34 @@
 
 #include <dlfcn.h>
 #include <dnnl.h>
+#include <float.h>
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 
-enum { NTILES = 4, MOST_ROWS = 64 };
-static const size_t tile_rows[NTILES] = {MOST_ROWS, 32, 16, 8};
+/* 255 x 127 times as many inputs still are an int32, and so is the zero point's share. */
+enum { NTILES = 6, MOST_ROWS = 256, MOST_INT8_INPUTS = 32768 };
+static const size_t tile_rows[NTILES] = {MOST_ROWS, 128, 64, 32, 16, 8};
+/* Weights from here on (2 MB in bf16) come from the third level or from memory in every tile: the larger the better. */
+enum { LARGE_WEIGHTS = 1 << 20, FIRST_TILE_SMALL = 2 };
 
-/* What goes into a product, rows and weights alike. */
-static const dnnl_data_type_t type_of[] = {[WN_F32] = dnnl_f32, [WN_BF16] = dnnl_bf16};
+/* What goes into a product. */
+static const dnnl_data_type_t source_of[] = {[WN_F32] = dnnl_f32, [WN_BF16] = dnnl_bf16, [WN_INT8] = dnnl_u8};
+static const dnnl_data_type_t weights_of[] = {[WN_F32] = dnnl_f32, [WN_BF16] = dnnl_bf16, [WN_INT8] = dnnl_s8};
 
 struct wn_linear {
     size_t in, out;
     wn_linear_kind kind;
-    const wn_narrow *narrow;   /* set for bf16 */
+    const wn_narrow *narrow;   /* set below f32 */
     const wn_kernels *kernels; /* set: weights are its panels, and oneDNN has no part in this */
     void *weights;         /* packed as the tiles want it */
     float *bias;           /* [out] */
+    float *scales;         /* int8: [out], of a column's weights */
+    int32_t *totals;       /* int8: [out], sums of a column's weights as bytes */
     size_t bytes, scratch; /* packed bytes; scratchpad of the neediest tile */
     dnnl_memory_t weights_memory, bias_memory;
-    dnnl_primitive_t tiles[NTILES];
+    dnnl_primitive_t tiles[NTILES]; /* from `first` on */
+    int first;
 };
 
 /* Row blocks of one width and type, as source and as destination of each tile. */
@@ -78,18 +96,24 @@ struct wn_gemm {
     size_t nwidths;
     void *scratch;
     dnnl_memory_t scratch_memory;
-    /* Blocks of one tile, NULL when all linears are f32. */
-    uint16_t *rows; /* [MOST_ROWS, widest input]: rows that came as f32, narrowed */
-    float *sums;    /* [MOST_ROWS, widest result that is narrowed behind the product] */
+    /* Blocks of the neediest tile, NULL when all linears are f32. */
+    void *rows; /* [tile, in] of 2 bytes: narrowed rows */
+    void *sums; /* [tile, out] of f32 or s32: results that are finished behind the product */
+    float *row; /* [widest input]: one row as f32 on its way to bytes */
+    float scales[MOST_ROWS];
+    int32_t zeros[MOST_ROWS];
 };
 
-/* GELU, then halves: the product's own results go into the worker's block. */
-static bool narrows_behind(const wn_linear *linear) {
-    return linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU && linear->kind.result == WN_ROWS_BF16;
+/* Whether the product's own results go into the worker's block, and are finished from there: in int8 all, in bf16
+ * what becomes halves behind a GELU. */
+static bool finished_behind(const wn_linear *linear) {
+    bool gelu = linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU;
+    return linear->kind.precision == WN_INT8 || (gelu && linear->kind.result == WN_ROWS_BF16);
 }
 /* What the product itself writes. */
-static dnnl_data_type_t destination_type(const wn_linear *linear) {
-    return linear->kind.result == WN_ROWS_BF16 && !narrows_behind(linear) ? dnnl_bf16 : dnnl_f32;
+static dnnl_data_type_t destination_of(const wn_linear *linear) {
+    if (linear->kind.precision == WN_INT8) return dnnl_s32;
+    return linear->kind.result == WN_ROWS_BF16 && !finished_behind(linear) ? dnnl_bf16 : dnnl_f32;
 }
 
 /* One engine a process, never destroyed: oneDNN wants stream and primitive to share it by address. */
@@ -147,11 +171,12 @@ static wn_status describe(const wn_linear *linear, size_t rows, const dnnl_memor
     dnnl_dims_t in_dims = {(dnnl_dim_t)rows, (dnnl_dim_t)linear->in};
     dnnl_dims_t out_dims = {(dnnl_dim_t)rows, (dnnl_dim_t)linear->out};
     dnnl_dims_t bias_dims = {1, (dnnl_dim_t)linear->out};
-    dnnl_data_type_t from = type_of[linear->kind.precision], to = destination_type(linear);
+    dnnl_data_type_t from = source_of[linear->kind.precision], to = destination_of(linear);
+    bool biased = linear->kind.precision != WN_INT8;
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&source, 2, in_dims, from, dnnl_ab), "descriptor");
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&bias, 2, bias_dims, dnnl_f32, dnnl_ab), "descriptor");
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&destination, 2, out_dims, to, dnnl_ab), "descriptor");
-    DNNL_TRY(dnnl_matmul_desc_init(out, &source, weights, &bias, &destination), "descriptor");
+    DNNL_TRY(dnnl_matmul_desc_init(out, &source, weights, biased ? &bias : NULL, &destination), "descriptor");
 fail:
     return st;
 }
@@ -196,7 +221,7 @@ static wn_status tiles_create(wn_linear *linear, dnnl_memory_desc_t *weights, wn
         DNNL_TRY(dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_gelu_erf, 0, 0), "post-operations");
         DNNL_TRY(dnnl_primitive_attr_set_post_ops(attr, ops), "attributes");
     }
-    for (int i = 0; i < NTILES; i++) WN_TRY_GOTO(tile_create(linear, i, weights, attr, err));
+    for (int i = linear->first; i < NTILES; i++) WN_TRY_GOTO(tile_create(linear, i, weights, attr, err));
     st = WN_OK;
 fail:
     if (ops) dnnl_post_ops_destroy(ops);
@@ -204,8 +229,8 @@ fail:
     return st;
 }
 
-/* Packs weight [out, in] into the format the tiles chose. */
-static wn_status pack(wn_linear *linear, const float *weight, const dnnl_memory_desc_t *packed,
+/* Packs weight [out, in] of `type` into the format the tiles chose. */
+static wn_status pack(wn_linear *linear, const void *weight, dnnl_data_type_t type, const dnnl_memory_desc_t *packed,
                       wn_error *err) {
     wn_status st;
     dnnl_memory_t plain = NULL;
@@ -218,7 +243,7 @@ static wn_status pack(wn_linear *linear, const float *weight, const dnnl_memory_
     linear->weights = wn_malloc_aligned(linear->bytes);
     if (!linear->weights) return wn_fail_memory(err, linear->bytes);
     /* [out, in] by rows is [in, out] by columns: tag ba. oneDNN only reads from it. */
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(&md, 2, dims, dnnl_f32, dnnl_ba), "descriptor");
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&md, 2, dims, type, dnnl_ba), "descriptor");
     DNNL_TRY(dnnl_memory_create(&plain, &md, engine, (void *)(uintptr_t)weight), "memory");
     DNNL_TRY(dnnl_memory_create(&linear->weights_memory, packed, engine, linear->weights), "memory");
     DNNL_TRY(dnnl_reorder_primitive_desc_create(&pd, &md, engine, packed, engine, NULL), "reorder");
@@ -233,6 +258,40 @@ fail:
     if (reorder) dnnl_primitive_destroy(reorder);
     if (pd) dnnl_primitive_desc_destroy(pd);
     if (plain) dnnl_memory_destroy(plain);
+    return st;
+}
+
+/* One column's weights as bytes: round(w / scale), scale the largest magnitude's 127th. */
+static void column_quantize(const float *w, size_t n, int8_t *bytes, float *scale, int32_t *total) {
+    float most = 0;
+    for (size_t i = 0; i < n; i++) most = fmaxf(most, fabsf(w[i]));
+    float inverse = most > FLT_MIN * 127 ? 127 / most : 0;
+    *scale = inverse > 0 ? most / 127 : 0;
+    *total = 0;
+    for (size_t i = 0; i < n; i++) *total += bytes[i] = (int8_t)fminf(fmaxf(rintf(w[i] * inverse), -127), 127);
+}
+
+static wn_status pack_int8(wn_linear *linear, const float *weight, const dnnl_memory_desc_t *packed, wn_error *err) {
+    size_t in = linear->in, out = linear->out, full = in / WN_ROTATION * WN_ROTATION;
+    wn_status st = WN_OK;
+    int8_t *bytes = wn_malloc_aligned(in * out);
+    float *row = wn_malloc_aligned(in * sizeof *row);
+    linear->scales = wn_malloc_aligned(out * sizeof *linear->scales);
+    linear->totals = wn_malloc_aligned(out * sizeof *linear->totals);
+    if (!bytes || !row || !linear->scales || !linear->totals) {
+        st = wn_fail_memory(err, in * out);
+        goto fail;
+    }
+    for (size_t c = 0; c < out; c++) {
+        linear->narrow->rotate_f32(weight + c * in, row, in);
+        for (size_t i = 0; i < full; i++) row[i] /= WN_ROTATION; /* the rows' rotation has the square's factor */
+        column_quantize(row, in, bytes + c * in, &linear->scales[c], &linear->totals[c]);
+    }
+    WN_TRY_GOTO(pack(linear, bytes, dnnl_s8, packed, err));
+    linear->bytes += out * (sizeof *linear->scales + sizeof *linear->totals);
+fail:
+    wn_free(row);
+    wn_free(bytes);
     return st;
 }
 
@@ -260,10 +319,11 @@ static wn_status onednn_create(wn_linear *linear, const float *weight, wn_error 
     dnnl_dims_t dims = {(dnnl_dim_t)linear->in, (dnnl_dim_t)linear->out};
     if (!(wn_cpu_flags() & WN_CPU_AVX512)) return WN_ERR_UNSUPPORTED;
     WN_TRY(engine_get(err));
-    DNNL_TRY(dnnl_memory_desc_init_by_tag(&weights, 2, dims, type_of[linear->kind.precision],
+    DNNL_TRY(dnnl_memory_desc_init_by_tag(&weights, 2, dims, weights_of[linear->kind.precision],
                                           dnnl_format_tag_any), "descriptor");
     WN_TRY(tiles_create(linear, &weights, err));
-    return pack(linear, weight, &weights, err);
+    if (linear->kind.precision == WN_INT8) return pack_int8(linear, weight, &weights, err);
+    return pack(linear, weight, dnnl_f32, &weights, err);
 fail:
     return st;
 }
@@ -286,9 +346,20 @@ wn_status wn_precision_check(wn_precision precision, wn_error *err) {
         if (flags & WN_CPU_AVX512_BF16) return WN_OK;
         return wn_fail(err, WN_ERR_UNSUPPORTED,
                        "this processor has no bf16 products (AVX512_BF16); choose precision f32 or auto");
+    case WN_INT8:
+        if (flags & WN_CPU_AVX512_VNNI) return WN_OK;
+        return wn_fail(err, WN_ERR_UNSUPPORTED,
+                       "this processor has no int8 products (AVX512_VNNI); choose precision f32 or auto");
     case WN_AUTO: break;
     }
     return wn_fail(err, WN_ERR_ARGUMENT, "precision %d is none that a layer can have", (int)precision);
+}
+
+/* Small layers: as many rows as the second-level cache bears; large ones whose results wait in the worker's block: half
+ * of the most. */
+static int first_tile(const wn_linear *linear) {
+    if (linear->in * linear->out < LARGE_WEIGHTS) return FIRST_TILE_SMALL;
+    return finished_behind(linear) ? 1 : 0;
 }
 
 wn_status wn_linear_create(const float *weight, const float *bias, size_t in_features,
@@ -298,12 +369,16 @@ wn_status wn_linear_create(const float *weight, const float *bias, size_t in_fea
         return wn_fail(err, WN_ERR_ARGUMENT, "a layer in f32 has results in f32");
     if (!in_features || !out_features || in_features > INT32_MAX || out_features > INT32_MAX)
         return wn_fail(err, WN_ERR_ARGUMENT, "a %zu x %zu layer is out of range", in_features, out_features);
+    if (kind.precision == WN_INT8 && in_features > MOST_INT8_INPUTS)
+        return wn_fail(err, WN_ERR_UNSUPPORTED, "a layer of %zu inputs is too wide for int8 (at most %d)", in_features,
+                       MOST_INT8_INPUTS);
     wn_linear *linear = wn_calloc(1, sizeof *linear);
     if (!linear) return wn_fail_memory(err, sizeof *linear);
     linear->in = in_features;
     linear->out = out_features;
     linear->kind = kind;
     linear->narrow = kind.precision == WN_F32 ? NULL : wn_narrow_get();
+    linear->first = first_tile(linear);
     wn_status st = onednn_create(linear, weight, err);
     if (st == WN_ERR_UNSUPPORTED && kind.precision == WN_F32) st = panels_create(linear, weight, err);
     else if (st == WN_ERR_UNSUPPORTED)
@@ -325,11 +400,14 @@ void wn_linear_free(wn_linear *linear) {
     if (linear->bias_memory) dnnl_memory_destroy(linear->bias_memory);
     wn_free(linear->weights);
     wn_free(linear->bias);
+    wn_free(linear->scales);
+    wn_free(linear->totals);
     wn_free(linear);
 }
 
 size_t wn_linear_in(const wn_linear *linear) { return linear->in; }
 size_t wn_linear_out(const wn_linear *linear) { return linear->out; }
+size_t wn_linear_tile(const wn_linear *linear) { return tile_rows[linear->first]; }
 size_t wn_linear_bytes(const wn_linear *linear) { return linear->bytes; }
 
 static width_memory *width_find(const wn_gemm *gemm, size_t width, dnnl_data_type_t type) {
@@ -372,7 +450,7 @@ fail:
 wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **out, wn_error *err) {
     wn_status st = WN_OK;
     const wn_linear *linear = NULL; /* the one an error message names */
-    size_t bytes = 64, rows = 0, sums = 0;
+    size_t bytes = 64, rows = 0, sums = 0, row = 0;
     WN_TRY(engine_get(err));
     wn_gemm *gemm = wn_calloc(1, sizeof *gemm);
     if (!gemm) return wn_fail_memory(err, sizeof *gemm);
@@ -385,21 +463,24 @@ wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **ou
     for (size_t i = 0; i < n; i++) {
         if (!linears[i]) continue;
         linear = linears[i];
-        WN_TRY_GOTO(width_add(gemm, linear, linear->in, type_of[linear->kind.precision], err));
-        WN_TRY_GOTO(width_add(gemm, linear, linear->out, destination_type(linear), err));
+        WN_TRY_GOTO(width_add(gemm, linear, linear->in, source_of[linear->kind.precision], err));
+        WN_TRY_GOTO(width_add(gemm, linear, linear->out, destination_of(linear), err));
         if (linear->scratch > bytes) bytes = linear->scratch;
-        if (linear->narrow && linear->in > rows) rows = linear->in;
-        if (narrows_behind(linear) && linear->out > sums) sums = linear->out;
+        size_t tile = wn_linear_tile(linear);
+        if (linear->narrow && tile * linear->in > rows) rows = tile * linear->in;
+        if (finished_behind(linear) && tile * linear->out > sums) sums = tile * linear->out;
+        if (linear->kind.precision == WN_INT8 && linear->in > row) row = linear->in;
     }
     if (!linear) {
         st = wn_fail(err, WN_ERR_ARGUMENT, "no layer to multiply with");
         goto fail;
     }
     WN_TRY_GOTO(scratch_create(gemm, linear, bytes, err));
-    gemm->rows = rows ? wn_malloc_aligned(MOST_ROWS * rows * sizeof *gemm->rows) : NULL;
-    gemm->sums = sums ? wn_malloc_aligned(MOST_ROWS * sums * sizeof *gemm->sums) : NULL;
-    if ((rows && !gemm->rows) || (sums && !gemm->sums)) {
-        st = wn_fail_memory(err, MOST_ROWS * (rows * sizeof *gemm->rows + sums * sizeof *gemm->sums));
+    gemm->rows = rows ? wn_malloc_aligned(rows * sizeof(uint16_t)) : NULL;
+    gemm->sums = sums ? wn_malloc_aligned(sums * sizeof(float)) : NULL;
+    gemm->row = row ? wn_malloc_aligned(row * sizeof *gemm->row) : NULL;
+    if ((rows && !gemm->rows) || (sums && !gemm->sums) || (row && !gemm->row)) {
+        st = wn_fail_memory(err, rows * sizeof(uint16_t) + sums * sizeof(float));
         goto fail;
     }
     DNNL_TRY(dnnl_stream_create(&gemm->stream, engine, dnnl_stream_default_flags), "stream");
@@ -422,44 +503,79 @@ void wn_gemm_free(wn_gemm *gemm) {
     wn_free(gemm->scratch);
     wn_free(gemm->rows);
     wn_free(gemm->sums);
+    wn_free(gemm->row);
     wn_free(gemm->widths);
     wn_free(gemm);
+}
+
+/* int8: rows as bytes, each by its own range. wide: f32 rows, or NULL: they are halves. */
+static const void *tile_quantize(const wn_linear *linear, wn_gemm *gemm, const float *wide, const uint16_t *halves,
+                                 size_t rows, size_t tile) {
+    size_t in = linear->in;
+    uint8_t *to = gemm->rows;
+    for (size_t r = 0; r < rows; r++) {
+        if (!wide) wn_kernels_get()->bf16_to_f32(halves + r * in, gemm->row, in);
+        linear->narrow->rotate_f32(wide ? wide + r * in : gemm->row, gemm->row, in);
+        linear->narrow->quantize_u8(gemm->row, to + r * in, in, &gemm->scales[r], &gemm->zeros[r]);
+    }
+    memset(to + rows * in, 0, (tile - rows) * in);
+    return to;
+}
+
+/* What the product left in the worker's block becomes rows of y. */
+static void tile_finish(const wn_linear *linear, const wn_gemm *gemm, void *y, size_t rows) {
+    size_t out = linear->out;
+    bool halves = linear->kind.result == WN_ROWS_BF16;
+    const wn_int8_columns columns = {.scales = linear->scales, .totals = linear->totals, .bias = linear->bias,
+                                     .gelu = linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU, .halves = halves};
+    if (linear->kind.precision != WN_INT8) {
+        linear->narrow->gelu_bf16(gemm->sums, y, rows * out);
+        return;
+    }
+    for (size_t r = 0; r < rows; r++)
+        linear->narrow->finish_int8((const int32_t *)gemm->sums + r * out, gemm->scales[r], gemm->zeros[r], &columns,
+                                    (char *)y + r * out * (halves ? sizeof(uint16_t) : sizeof(float)), out);
 }
 
 /* The tile's rows of x as the product takes them; those narrowed here are filled up to `tile` with zeros. */
 static const void *tile_source(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_rows x_rows, size_t row,
                                size_t rows, size_t tile) {
     size_t in = linear->in;
-    const float *from = (const float *)x + row * in;
-    if (x_rows == WN_ROWS_BF16) return (const uint16_t *)x + row * in;
-    if (!linear->narrow) return from;
-    linear->narrow->f32_to_bf16(from, gemm->rows, rows * in);
-    memset(gemm->rows + rows * in, 0, (tile - rows) * in * sizeof *gemm->rows);
-    return gemm->rows;
+    const float *wide = (const float *)x + row * in;
+    const uint16_t *halves = (const uint16_t *)x + row * in;
+    uint16_t *to = gemm->rows;
+    if (linear->kind.precision == WN_INT8)
+        return tile_quantize(linear, gemm, x_rows == WN_ROWS_F32 ? wide : NULL, halves, rows, tile);
+    if (x_rows == WN_ROWS_BF16) return halves;
+    if (!linear->narrow) return wide;
+    linear->narrow->f32_to_bf16(wide, to, rows * in);
+    memset(to + rows * in, 0, (tile - rows) * in * sizeof *to);
+    return to;
 }
 
 static bool tile_execute(const wn_linear *linear, wn_gemm *gemm, int tile, const void *x, void *y) {
-    dnnl_memory_t source = width_find(gemm, linear->in, type_of[linear->kind.precision])->source[tile];
-    dnnl_memory_t destination = width_find(gemm, linear->out, destination_type(linear))->destination[tile];
+    dnnl_memory_t source = width_find(gemm, linear->in, source_of[linear->kind.precision])->source[tile];
+    dnnl_memory_t destination = width_find(gemm, linear->out, destination_of(linear))->destination[tile];
     if (dnnl_memory_set_data_handle(source, (void *)(uintptr_t)x) || dnnl_memory_set_data_handle(destination, y))
         return false;
     dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, source},
                               {DNNL_ARG_WEIGHTS, linear->weights_memory},
-                              {DNNL_ARG_BIAS, linear->bias_memory},
                               {DNNL_ARG_DST, destination},
-                              {DNNL_ARG_SCRATCHPAD, gemm->scratch_memory}};
-    return dnnl_primitive_execute(linear->tiles[tile], gemm->stream, 5, args) == dnnl_success &&
+                              {DNNL_ARG_SCRATCHPAD, gemm->scratch_memory},
+                              {DNNL_ARG_BIAS, linear->bias_memory}};
+    int n = linear->kind.precision == WN_INT8 ? 4 : 5; /* int8 adds its bias behind */
+    return dnnl_primitive_execute(linear->tiles[tile], gemm->stream, n, args) == dnnl_success &&
            dnnl_stream_wait(gemm->stream) == dnnl_success;
 }
 
 bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_rows x_rows, void *y, size_t rows) {
-    bool gelu = linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU, behind = narrows_behind(linear);
+    bool gelu = linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU, behind = finished_behind(linear);
     size_t out = linear->out, cell = linear->kind.result == WN_ROWS_BF16 ? sizeof(uint16_t) : sizeof(float);
     if (linear->kernels) {
         linear->kernels->linear_f32(x, linear->weights, linear->bias, gelu, y, rows, linear->in, out);
         return true;
     }
-    int tile = 0;
+    int tile = linear->first;
     for (size_t done = 0; done < rows; done += tile_rows[tile]) {
         /* the largest tile that fits, or the smallest when none does */
         while (tile < NTILES - 1 && tile_rows[tile] > rows - done) tile++;
@@ -467,7 +583,7 @@ bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_row
         const void *from = tile_source(linear, gemm, x, x_rows, done, n, tile_rows[tile]);
         void *to = (char *)y + done * out * cell;
         if (!tile_execute(linear, gemm, tile, from, behind ? gemm->sums : to)) return false;
-        if (behind) linear->narrow->gelu_bf16(gemm->sums, to, n * out);
+        if (behind) tile_finish(linear, gemm, to, n);
         else if (gelu && linear->narrow) linear->narrow->gelu_f32(to, n * out);
     }
     return true;

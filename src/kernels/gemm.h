@@ -45,6 +45,8 @@ wn_status wn_linear_create(const float *weight, const float *bias, size_t in_fea
 void wn_linear_free(wn_linear *linear);
 size_t wn_linear_in(const wn_linear *linear);
 size_t wn_linear_out(const wn_linear *linear);
+/* The number of rows, or a multiple of it, that it multiplies best. */
+size_t wn_linear_tile(const wn_linear *linear);
 /* Bytes of packed weights and bias. */
 size_t wn_linear_bytes(const wn_linear *linear);
 

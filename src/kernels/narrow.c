@@ -1,8 +1,9 @@
-/* narrow.c -- the plain twins of narrow.h, and the choice between tables. Conversions and GELU have the twins' own
- * bits in every table; attention's sums differ in their last digits. */
+/* narrow.c -- the plain twins of narrow.h, and the choice between tables. All but attention have the twins' own bits in
+ * every table; attention's sums differ in their last digits. */
 #include "kernels/narrow.h"
 #include "core/cpu.h"
 
+#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
@@ -64,12 +65,56 @@ static void wn_attention_bf16_c(const uint16_t *q, size_t ldq, const uint16_t *k
     }
 }
 
+static void wn_rotate_f32_c(const float *x, float *y, size_t n) {
+    if (y != x) memcpy(y, x, n * sizeof *y);
+    for (size_t from = 0; from + WN_ROTATION <= n; from += WN_ROTATION, y += WN_ROTATION)
+        for (size_t step = 1; step < WN_ROTATION; step *= 2)
+            for (size_t i = 0; i < WN_ROTATION; i++) {
+                if (i & step) continue;
+                float a = y[i], b = y[i + step];
+                y[i] = a + b;
+                y[i + step] = a - b;
+            }
+}
+
+static float held(float x, float low, float high) {
+    x = x > low ? x : low; /* NaN becomes low */
+    return x < high ? x : high;
+}
+
+static void wn_quantize_u8_c(const float *x, uint8_t *y, size_t n, float *scale, int32_t *zero) {
+    float low = 0, high = 0;
+    for (size_t i = 0; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    float step = (high - low) / 255, inverse = step > FLT_MIN && step <= FLT_MAX ? 1 / step : 0;
+    float middle = rintf(held(-low * inverse, 0, 255));
+    for (size_t i = 0; i < n; i++) y[i] = (uint8_t)held(rintf(fmaf(x[i], inverse, middle)), 0, 255);
+    *scale = inverse > 0 ? step : 0;
+    *zero = (int32_t)middle;
+}
+
+static void wn_finish_int8_c(const int32_t *sums, float scale, int32_t zero, const wn_int8_columns *columns, void *y,
+                             size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float product = (float)(sums[i] - zero * columns->totals[i]);
+        float value = fmaf(product, scale * columns->scales[i], columns->bias[i]);
+        if (columns->gelu) value = gelu(value);
+        if (columns->halves) ((uint16_t *)y)[i] = narrowed(value);
+        else ((float *)y)[i] = value;
+    }
+}
+
 const wn_narrow wn_narrow_c = {
     .isa = "c",
     .f32_to_bf16 = wn_f32_to_bf16_c,
     .gelu_f32 = wn_gelu_f32_c,
     .gelu_bf16 = wn_gelu_bf16_c,
     .attention_bf16 = wn_attention_bf16_c,
+    .rotate_f32 = wn_rotate_f32_c,
+    .quantize_u8 = wn_quantize_u8_c,
+    .finish_int8 = wn_finish_int8_c,
 };
 
 /* The tables by what a processor has, filled once: tests walk all of them in one process. */

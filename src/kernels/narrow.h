@@ -1,6 +1,6 @@
-/* narrow.h -- what stands around products in bf16: narrowing rows, finishing results, attention.
+/* narrow.h -- what stands around products in bf16 and int8: narrowing rows, finishing results, attention.
  *
- * Kept apart from kernels.h because only processors with the products themselves (AVX-512 with BF16)
+ * Kept apart from kernels.h because only processors with the products themselves (AVX-512 with BF16 or VNNI)
  * run these; there is one fast kernel each and the plain twin. Everything that kernels.h promises holds: no
  * allocation, any alignment, and a row's result depends on that row alone. */
 #ifndef WN_KERNELS_NARROW_H
@@ -8,6 +8,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* What a product of bytes needs to know of its columns. */
+typedef struct wn_int8_columns {
+    const float *scales;   /* [n]: of the column's weights */
+    const int32_t *totals; /* [n]: sum of the column's weights, as bytes */
+    const float *bias;     /* [n] */
+    bool gelu, halves;     /* what becomes of the result */
+} wn_int8_columns;
+
+enum { WN_ROTATION = 128 };
 
 typedef struct wn_narrow {
     const char *isa; /* "c", "avx512", "avx512bf16" */
@@ -23,6 +33,15 @@ typedef struct wn_narrow {
     void (*attention_bf16)(const uint16_t *q, size_t ldq, const uint16_t *k, const uint16_t *v, size_t ldkv,
                            uint16_t *out, size_t ldo, size_t nq, size_t n, size_t head_dim, float scale,
                            float *scratch);
+    /* y = each full block of WN_ROTATION values of x times the Hadamard matrix of that size (entries 1 and -1, its square
+     * WN_ROTATION times the identity); values beyond the last full block are copied. y may be x. */
+    void (*rotate_f32)(const float *x, float *y, size_t n);
+    /* A row of n values as bytes of its own range: x ~ scale (byte - zero). 0 is a byte exactly; a row of zeros has
+     * scale 0. A row with NaN or infinity becomes some bytes. */
+    void (*quantize_u8)(const float *x, uint8_t *y, size_t n, float *scale, int32_t *zero);
+    /* y [n] = scale scales (sums - zero totals) + bias, GELU (gelu_f32's) when asked, as f32 or halves. */
+    void (*finish_int8)(const int32_t *sums, float scale, int32_t zero, const wn_int8_columns *columns, void *y,
+                        size_t n);
 } wn_narrow;
 
 /* The best table for wn_cpu_flags(). Static memory. */

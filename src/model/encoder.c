@@ -5,7 +5,7 @@
  * 1.5 MB). Word embeddings, half of a small model and a third of a large one, are neither copied nor
  * converted: a forward pass reads a few hundred rows of them, in the file's own type.
  *
- * The file's pages are given back after each layer, so that weights are in memory once: all-MiniLM-L6-v2
+ * The file's pages are given back after each tensor, so that weights are in memory once: all-MiniLM-L6-v2
  * peaks at 74 MB resident, its f32 file being 91 MB (only the word rows that were read stay).
  *
  * Layers are packed in parallel, on threads of a pool that ends with this call: the GEMM library must
@@ -152,6 +152,7 @@ static wn_status linear_read(const wn_encoder *encoder, const wn_weights *weight
                                stage->weight + rows * cols, err));
         snprintf(name, sizeof name, "%s.bias", parts[i].prefix);
         WN_TRY(wn_weights_read(weights, name, (int64_t)parts[i].rows, 1, stage->bias + rows, err));
+        wn_weights_forget(weights); /* another worker's pages are read again from the cache */
         rows += parts[i].rows;
     }
     stage->parameters += (uint64_t)rows * (cols + 1);
@@ -168,6 +169,7 @@ static wn_status projection_read(const wn_encoder *encoder, const wn_weights *we
     snprintf(name, sizeof name, "encoder.layer.%zu.attention.self.%s.bias", index, which);
     WN_TRY(wn_weights_read(weights, name, (int64_t)hidden, 1, stage->bias, err));
     stage->parameters += (uint64_t)hidden * (hidden + 1);
+    wn_weights_forget(weights);
     return WN_OK;
 }
 
@@ -194,11 +196,22 @@ static wn_status heads_read(const wn_encoder *encoder, const wn_weights *weights
     return WN_OK;
 }
 
+static bool is_by_heads(const wn_encoder *encoder, size_t index) {
+    return encoder->first_token_only && index + 1 == encoder->config.layers;
+}
+
+/* A layer by heads has one row a sequence: int8 would save nothing there, so what bf16 keeps is kept. */
+static wn_precision precision_of(const wn_encoder *encoder, size_t index) {
+    bool kept = encoder->precision == WN_INT8 && is_by_heads(encoder, index) && wn_precision_check(WN_BF16, NULL) == WN_OK;
+    return kept ? WN_BF16 : encoder->precision;
+}
+
 static wn_status attention_read(const wn_encoder *encoder, const wn_weights *weights, staging *stage,
-                                size_t index, bool by_heads, wn_error *err) {
+                                size_t index, wn_error *err) {
+    bool by_heads = is_by_heads(encoder, index);
     wn_layer *layer = &encoder->layers[index];
     size_t hidden = encoder->config.hidden;
-    wn_linear_kind kind = {.precision = encoder->precision, .result = by_heads ? WN_ROWS_F32 : encoder->attention};
+    wn_linear_kind kind = {.precision = precision_of(encoder, index), .result = by_heads ? WN_ROWS_F32 : encoder->attention};
     char names[3][80];
     static const char *const which[3] = {"query", "key", "value"};
     part parts[3];
@@ -215,11 +228,10 @@ static wn_status layer_read(const wn_encoder *encoder, const wn_weights *weights
                             size_t index, wn_error *err) {
     wn_layer *layer = &encoder->layers[index];
     size_t hidden = encoder->config.hidden, intermediate = encoder->config.intermediate;
-    bool by_heads = encoder->first_token_only && index + 1 == encoder->config.layers;
-    wn_linear_kind kind = {.precision = encoder->precision};
+    wn_linear_kind kind = {.precision = precision_of(encoder, index)};
     char name[80];
     part one = {name, hidden};
-    WN_TRY(attention_read(encoder, weights, stage, index, by_heads, err));
+    WN_TRY(attention_read(encoder, weights, stage, index, err));
     snprintf(name, sizeof name, "encoder.layer.%zu.attention.output.dense", index);
     WN_TRY(linear_read(encoder, weights, stage, &one, 1, hidden, kind, &layer->attention_out, err));
     snprintf(name, sizeof name, "encoder.layer.%zu.output.dense", index);
@@ -258,8 +270,6 @@ static void pack_task(void *ctx, size_t task, int worker) {
     wn_status st = task < p->encoder->config.layers
                        ? layer_read(p->encoder, p->weights, &p->stages[worker], task, &error)
                        : head_dense_read(p->encoder, p->weights, &p->stages[worker], &error);
-    /* Packed: the file's pages need not stay beside it. Another worker's are read again from the cache. */
-    wn_weights_forget(p->weights);
     if (st == WN_OK) return;
     pthread_mutex_lock(&p->lock);
     if (p->status == WN_OK || task < p->failed_task) {
@@ -360,7 +370,8 @@ wn_status wn_encoder_create(const wn_model_config *config, const wn_weights *wei
     encoder->head_dim = config->hidden / config->heads;
     encoder->inner = precision == WN_F32 ? WN_ROWS_F32 : WN_ROWS_BF16;
     /* attention in bf16 reads dimensions by pairs */
-    encoder->attention = encoder->head_dim % 2 ? WN_ROWS_F32 : encoder->inner;
+    bool pairs = encoder->head_dim % 2 == 0 && wn_precision_check(WN_BF16, NULL) == WN_OK;
+    encoder->attention = pairs ? encoder->inner : WN_ROWS_F32;
     bool classifies = config->kind == WN_MODEL_CROSS_ENCODER;
     encoder->first_token_only = classifies || config->pooling == WN_POOL_CLS;
     encoder->layers = wn_calloc(config->layers, sizeof *encoder->layers);

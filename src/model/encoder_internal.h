@@ -36,7 +36,7 @@ struct wn_encoder {
     const wn_narrow *narrow;
     size_t head_dim;
     wn_precision precision;    /* of the layers */
-    wn_rows inner;             /* rows that products alone read: states, the feed-forward's intermediate */
+    wn_rows inner;             /* the feed-forward's intermediate */
     wn_rows attention;         /* queries, keys, values and attention's result */
     bool first_token_only;     /* nothing but the first token's last state is ever wanted */
     wn_layer *layers;          /* [config.layers] */

@@ -6,7 +6,7 @@
  * between cores' caches. Here a group's activations stay in one core's second-level cache.
  *
  * Within a layer a group's rows go through query-key-value together, then attention by sequence and head,
- * then in tiles of TILE_ROWS through everything that is row by row: attention's output product, norm, both
+ * then in tiles of some rows through everything that is row by row: attention's output product, norm, both
  * feed-forward products, norm. So the feed-forward's wide intermediate is never more than one tile.
  *
  * The last layer of a cross-encoder or a CLS-pooled model is computed for the first token of each sequence alone,
@@ -35,19 +35,20 @@
 #include <string.h>
 
 /* HEAD_ROWS: queries of the last layer that go through its heads together. */
-enum { GROUP_TOKENS = 256, TILE_ROWS = 64, HEAD_ROWS = 16 };
+enum { GROUP_TOKENS = 256, HEAD_ROWS = 16 };
 
 typedef struct worker {
     wn_gemm *gemm;
     wn_arena arena;
     float *x;         /* [rows, hidden]: the state */
-    uint16_t *halves; /* [rows, hidden]: the state narrowed; NULL in f32 */
+    uint16_t *halves; /* [rows, hidden]: the state narrowed; NULL but in bf16 */
     void *qkv;        /* [rows, 3 hidden] of encoder->attention; of f32 for the head's dense layer */
     void *context;    /* [rows, hidden] of encoder->attention, of f32 in a layer by heads: attention's result */
-    void *wide;       /* [TILE_ROWS, intermediate] of encoder->inner */
-    float *sum;       /* [TILE_ROWS, hidden]: what is added to the state */
+    void *wide;       /* [tile, intermediate] of encoder->inner */
+    float *sum;       /* [tile, hidden]: what is added to the state */
     float *heads;     /* a layer by heads: see heads_take */
     float *scratch;   /* of the attention kernel */
+    size_t tile;      /* rows that go through what is row by row together */
 } worker;
 
 struct wn_session {
@@ -171,8 +172,8 @@ static bool feed_forward(const group *g, const wn_layer *layer, size_t rows, wn_
     worker *w = g->w;
     size_t hidden = e->config.hidden;
     clear_padding(w->context, rows, hidden, context);
-    for (size_t done = 0; done < rows; done += TILE_ROWS) {
-        size_t n = rows - done < TILE_ROWS ? rows - done : TILE_ROWS;
+    for (size_t done = 0; done < rows; done += w->tile) {
+        size_t n = rows - done < w->tile ? rows - done : w->tile;
         const void *from = row_of(w->context, done, hidden, context);
         if (!wn_linear_run(layer->attention_out, w->gemm, from, context, w->sum, n)) return false;
         add_norm(g, &layer->attention_norm, done, n);
@@ -413,20 +414,22 @@ static size_t product(size_t a, size_t b, bool *overflow) {
     return out;
 }
 
+static size_t tile_of(const wn_encoder *e) { return wn_linear_tile(e->layers[0].ffn_out); }
+
 /* Bytes of a worker's buffers, in the order of its fields. False on overflow. */
 static bool buffer_sizes(const wn_encoder *e, size_t rows, size_t sizes[NBUFFERS]) {
     const wn_model_config *c = &e->config;
     bool overflow = false, heads = e->first_token_only;
-    size_t cells = product(rows, c->hidden, &overflow), scratch;
+    size_t cells = product(rows, c->hidden, &overflow), tile = tile_of(e), scratch;
     /* a layer by heads has the whole state for keys and values */
     scratch = wn_attention_scratch(c->max_length, heads ? c->hidden : e->head_dim);
     overflow |= scratch == SIZE_MAX;
     sizes[0] = product(cells, sizeof(float), &overflow);
-    sizes[1] = e->inner == WN_ROWS_BF16 ? product(cells, sizeof(uint16_t), &overflow) : 0;
+    sizes[1] = e->precision == WN_BF16 ? product(cells, sizeof(uint16_t), &overflow) : 0;
     sizes[2] = product(cells, 3 * size_of(e->attention), &overflow);
     sizes[3] = product(cells, heads ? sizeof(float) : size_of(e->attention), &overflow);
-    sizes[4] = product(product(TILE_ROWS, c->intermediate, &overflow), size_of(e->inner), &overflow);
-    sizes[5] = product(product(TILE_ROWS, c->hidden, &overflow), sizeof(float), &overflow);
+    sizes[4] = product(product(tile, c->intermediate, &overflow), size_of(e->inner), &overflow);
+    sizes[5] = product(product(tile, c->hidden, &overflow), sizeof(float), &overflow);
     /* head_buffers; a part is no longer than a row */
     sizes[6] = heads ? product(product(c->hidden, 2 * c->heads + 3, &overflow), HEAD_ROWS * sizeof(float), &overflow) : 0;
     sizes[7] = product(scratch, sizeof(float), &overflow);
@@ -448,6 +451,7 @@ static wn_status worker_create(const wn_session *session, const wn_linear *const
     WN_TRY(wn_arena_init(&w->arena, bytes, err));
     void *buffers[NBUFFERS];
     for (int i = 0; i < NBUFFERS; i++) buffers[i] = sizes[i] ? wn_arena_alloc(&w->arena, sizes[i]) : NULL;
+    w->tile = tile_of(session->encoder);
     w->x = buffers[0];
     w->halves = buffers[1];
     w->qkv = buffers[2];

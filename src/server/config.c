@@ -15,7 +15,7 @@
 extern char **environ;
 
 typedef enum { TEXT, NUMBER, SIZE, LIST, CHOICE } kind;
-static const char *const PRECISIONS[] = {"f32", "bf16", "auto", NULL};
+static const char *const PRECISIONS[] = {"f32", "bf16", "int8", "auto", NULL};
 static const char *const POLICIES[] = {"truncate", "error", "windows", NULL};
 
 typedef struct setting {

@@ -1,4 +1,4 @@
-/* test_narrow.c -- the kernels around bf16 products: the fast table against its twin, bit for bit,
+/* test_narrow.c -- the kernels around bf16 and int8 products: the fast table against its twin, bit for bit,
  * and both against double. Odd lengths, odd addresses, values that are no numbers. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -190,12 +190,94 @@ static void attention_body(const wn_narrow *k) {
 }
 static void attention_bf16_matches_double(void **unused) { each_table(attention_body); }
 
+/* ---- int8: every table has the twin's bits --------------------------------- */
+
+static void bytes_case(const wn_narrow *k, size_t n, float range) {
+    float *x = malloc((n + 1) * sizeof *x), scale, twin_scale;
+    uint8_t *bytes = malloc(n + 1), *twin = malloc(n + 1);
+    int32_t zero, twin_zero;
+    for (size_t i = 0; i < n; i++) x[i + 1] = uniform(i % 97 ? range : 30 * range); /* outliers */
+    bytes[n] = 0xab;
+    k->quantize_u8(x + 1, bytes, n, &scale, &zero);
+    wn_narrow_c.quantize_u8(x + 1, twin, n, &twin_scale, &twin_zero);
+    assert_int_equal(bytes[n], 0xab);
+    assert_memory_equal(bytes, twin, n);
+    assert_memory_equal(&scale, &twin_scale, sizeof scale);
+    assert_int_equal(zero, twin_zero);
+    for (size_t i = 0; i < n; i++) {
+        double back = (double)scale * (bytes[i] - zero);
+        assert_true(fabs(back - (double)x[i + 1]) <= (double)scale * 1.001);
+    }
+    free(x), free(bytes), free(twin);
+}
+/* The twin's bits, in place too; rotated twice a block is WN_ROTATION times itself. */
+static void rotation_case(const wn_narrow *k, size_t n) {
+    float *x = malloc((n + 1) * sizeof *x), *y = malloc((n + 1) * sizeof *y), *twin = malloc((n + 1) * sizeof *twin);
+    size_t full = n / WN_ROTATION * WN_ROTATION;
+    for (size_t i = 0; i < n; i++) x[i + 1] = uniform(1);
+    y[n] = 42;
+    k->rotate_f32(x + 1, y, n);
+    wn_narrow_c.rotate_f32(x + 1, twin, n);
+    assert_memory_equal(y, twin, n * sizeof *y);
+    assert_true(y[n] == 42);
+    k->rotate_f32(y, y, n);
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabsf(y[i] - x[i + 1] * (i < full ? WN_ROTATION : 1)) <= (i < full ? 1e-4f : 0));
+    free(x), free(y), free(twin);
+}
+/* A row that holds no numbers becomes some bytes, the same in every table. */
+static void bytes_of_no_numbers(const wn_narrow *k) {
+    static const float values[] = {NAN, INFINITY, -INFINITY, 1, -1, 0};
+    for (size_t a = 0; a < 6; a++)
+        for (size_t b = 0; b < 6; b++) {
+            float x[2] = {values[a], values[b]}, scale, twin_scale;
+            uint8_t bytes[2], twin[2];
+            int32_t zero, twin_zero;
+            k->quantize_u8(x, bytes, 2, &scale, &zero);
+            wn_narrow_c.quantize_u8(x, twin, 2, &twin_scale, &twin_zero);
+            assert_memory_equal(bytes, twin, 2);
+            assert_true(scale == twin_scale && zero == twin_zero);
+        }
+}
+static void finish_case(const wn_narrow *k, size_t n, bool gelu, bool halves) {
+    int32_t *sums = malloc((n + 1) * sizeof *sums), *totals = malloc((n + 1) * sizeof *totals);
+    float *scales = malloc((n + 1) * sizeof *scales), *bias = malloc((n + 1) * sizeof *bias);
+    float *y = malloc((n + 1) * sizeof *y), *twin = malloc((n + 1) * sizeof *twin);
+    for (size_t i = 0; i < n; i++) {
+        sums[i] = (int32_t)(next() >> 40) - (1 << 23), totals[i] = (int32_t)(next() >> 48) - (1 << 15);
+        scales[i] = uniform(1e-4f), bias[i] = uniform(1);
+    }
+    const wn_int8_columns c = {scales, totals, bias, gelu, halves};
+    memset(y, 0xab, (n + 1) * sizeof *y), memset(twin, 0xab, (n + 1) * sizeof *twin);
+    k->finish_int8(sums, 0.01f, 117, &c, y, n);
+    wn_narrow_c.finish_int8(sums, 0.01f, 117, &c, twin, n);
+    assert_memory_equal(y, twin, (n + 1) * sizeof *y);
+    for (size_t i = 0; i < n && !gelu && !halves; i++) {
+        double want = (double)(sums[i] - 117 * totals[i]) * (double)0.01f * (double)scales[i] + (double)bias[i];
+        assert_true(fabs((double)y[i] - want) <= 3e-7 * (fabs(want) + fabs((double)bias[i])));
+    }
+    free(sums), free(totals), free(scales), free(bias), free(y), free(twin);
+}
+static void int8_body(const wn_narrow *k) {
+    static const size_t lengths[] = {1, 2, 15, 16, 17, 31, 33, 64, 384, 517};
+    print_message("  %s\n", k->isa);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        bytes_case(k, lengths[i], 1), bytes_case(k, lengths[i], 0), bytes_case(k, lengths[i], 1e-30f);
+        for (int f = 0; f < 4; f++) finish_case(k, lengths[i], f & 1, f & 2);
+    }
+    bytes_of_no_numbers(k);
+    for (size_t n = 1; n < 600; n += n < 120 ? 17 : 29) rotation_case(k, n);
+    rotation_case(k, 128), rotation_case(k, 384);
+}
+static void int8_has_its_twins_bits(void **unused) { each_table(int8_body); }
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bf16_rounds_to_nearest_even),
         cmocka_unit_test(gelu_matches_double),
         cmocka_unit_test(gelu_bf16_rounds_gelu_f32),
         cmocka_unit_test(attention_bf16_matches_double),
+        cmocka_unit_test(int8_has_its_twins_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
