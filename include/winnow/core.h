@@ -63,12 +63,15 @@ WN_API const char *wn_status_name(wn_status status);
 /* "0.1.0": a static string. */
 WN_API const char *wn_version(void);
 
-/* How the weights of linear layers are stored and multiplied; everything else is f32 always. */
+/* How the weights of linear layers are stored and multiplied. Sums, norms and the states between layers are f32
+ * always. A text's result is the same bits in any batch and with any number of threads, in every precision. */
 typedef enum wn_precision {
     WN_F32 = 0,
     WN_BF16, /* needs AVX512_BF16; else WN_ERR_UNSUPPORTED. Attention too */
-    WN_INT8, /* needs AVX512_VNNI; else WN_ERR_UNSUPPORTED. Attention in bf16 where the processor has it */
-    WN_AUTO  /* the fastest that holds the bound on quality: so far f32 everywhere; see wn_model_info.precision */
+    WN_INT8, /* needs AVX512_VNNI; else WN_ERR_UNSUPPORTED. Attention and a last layer that has one row a text stay bf16
+              * where the processor has that */
+    WN_AUTO  /* the fastest that holds the bound on quality with every model measured (docs/PERFORMANCE.md): bf16 where the
+              * processor has it, else f32; see wn_model_info.precision */
 } wn_precision;
 /* "f32", "bf16", "int8", "auto": a static string. */
 WN_API const char *wn_precision_name(wn_precision precision);

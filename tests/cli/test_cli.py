@@ -115,7 +115,7 @@ class Score(Cli):
     def test_precision_changes_scores_little_or_is_refused(self):
         line = json.dumps({"query": "what is lora", "document": "LoRA adds low-rank matrices."}) + "\n"
         exact = self.json(run("score", "--model", RERANKER, stdin=line))[0]["logit"]
-        for precision in ("bf16",):
+        for precision in ("bf16", "int8"):
             r = run("score", "--model", RERANKER, "--precision", precision, stdin=line)
             if r.returncode == 0:
                 self.assertAlmostEqual(self.json(r)[0]["logit"], exact, delta=0.5)
