@@ -1,8 +1,7 @@
 /* scan_i8_avx512.c -- VPDPBUSD: four products a lane, 16 vectors a register.
  *
  * A block is 4 groups by up to 6 queries: 24 sums, 4 registers of codes, and the query's four codes
- * broadcast from memory in the multiplication itself. With one query the four groups are four
- * independent chains, enough to hide the instruction's latency behind the memory. */
+ * broadcast from memory in the multiplication itself. */
 #include "kernels/scan_i8.h"
 
 #if defined(__x86_64__)
@@ -41,6 +40,31 @@ static inline __attribute__((always_inline)) void block(const uint8_t *codes, si
             _mm512_storeu_si512(out + q * ldo + g * WN_SCAN_GROUP, sum[g][q]);
 }
 
+/* One query: nothing but the memory is in the way, so codes are read as one stream, in their order, well ahead. Four
+ * sums for the latency. */
+static void stream(const uint8_t *codes, size_t groups, size_t quads, const int8_t *query, int32_t offset,
+                   int32_t *out) {
+    enum { AHEAD = 4096 };
+    for (size_t g = 0; g < groups; g++, codes += quads * 64, out += WN_SCAN_GROUP) {
+        __m512i sum[4] = {_mm512_set1_epi32(offset), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                          _mm512_setzero_si512()};
+        size_t i = 0;
+        for (; i + 4 <= quads; i += 4)
+            WN_UNROLL for (size_t j = 0; j < 4; j++) {
+                int32_t four;
+                memcpy(&four, query + (i + j) * 4, sizeof four);
+                _mm_prefetch((const char *)codes + (i + j) * 64 + AHEAD, _MM_HINT_T0);
+                sum[j] = _mm512_dpbusd_epi32(sum[j], _mm512_loadu_si512(codes + (i + j) * 64), _mm512_set1_epi32(four));
+            }
+        for (; i < quads; i++) {
+            int32_t four;
+            memcpy(&four, query + i * 4, sizeof four);
+            sum[0] = _mm512_dpbusd_epi32(sum[0], _mm512_loadu_si512(codes + i * 64), _mm512_set1_epi32(four));
+        }
+        _mm512_storeu_si512(out, _mm512_add_epi32(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(sum[2], sum[3])));
+    }
+}
+
 static void block_n(const uint8_t *codes, size_t ng, size_t quads, const int8_t *queries, size_t nq,
                     const int32_t *offset, int32_t *out, size_t ldo) {
 #define BLOCK(q)                                                                 \
@@ -51,7 +75,7 @@ static void block_n(const uint8_t *codes, size_t ng, size_t quads, const int8_t 
                 block(codes + g * quads * 64, 1, quads, queries, q, offset, out + g * WN_SCAN_GROUP, ldo); \
         break;
     switch (nq) {
-        BLOCK(1) BLOCK(2) BLOCK(3) BLOCK(4) BLOCK(5) BLOCK(6)
+        BLOCK(2) BLOCK(3) BLOCK(4) BLOCK(5) BLOCK(6)
     }
 #undef BLOCK
 }
@@ -65,6 +89,10 @@ static void wn_dot_i8_avx512vnni(const uint8_t *codes, size_t groups, size_t qua
         int32_t offset[6] = {0};
         for (size_t j = 0; j < n; j++)
             for (size_t i = 0; i < quads * 4; i++) offset[j] -= 128 * some[j * quads * 4 + i];
+        if (n == 1) {
+            stream(codes, groups, quads, some, offset[0], out + q * ldo);
+            continue;
+        }
         for (size_t g = 0; g < groups; g += 4)
             block_n(codes + g * quads * 64, groups - g < 4 ? groups - g : 4, quads, some, n, offset,
                     out + q * ldo + g * WN_SCAN_GROUP, ldo);
