@@ -106,6 +106,44 @@ WN_API wn_status wn_compare(wn_bi_encoder *bi, wn_cross_encoder *cross, wn_str q
 WN_API wn_status wn_compare_with(const wn_scorers *scorers, wn_str query, const wn_str *documents,
                                  size_t n, wn_length_policy policy, wn_compare_row *rows, wn_error *err);
 
+/* ---- Score cache --------------------------------------------------------------- */
+
+/* Scores of pairs in a file, for queries that come again: what it gives is bit by bit what the model would give.
+ * A key is the SHA-256 of query, passage, length policy and everything of model and machine that a score depends on
+ * (weights, tokenizer, configuration, precision, maximum length, instruction set, versions). One file serves any models
+ * and processes; a handle may be used by any threads. Keys don't tell texts, but who can write the file can
+ * plant scores. Entries used longest ago make room for new ones. */
+typedef struct wn_score_cache wn_score_cache;
+
+typedef struct wn_score_cache_options {
+    size_t size;         /* sizeof(wn_score_cache_options) */
+    uint64_t max_bytes;  /* of the file; default 256 MiB, at least 1 MiB. (Its write-ahead log, FILE-wal, comes to some 4
+                          * MiB beside it while processes have it open) */
+} wn_score_cache_options;
+WN_API wn_score_cache_options wn_score_cache_options_default(void);
+
+/* Creates the file where there is none. WN_ERR_FORMAT: not a score cache, or damaged: nothing is read from it. */
+WN_API wn_status wn_score_cache_open(const char *path, const wn_score_cache_options *options, wn_score_cache **out,
+                                     wn_error *err);
+WN_API void wn_score_cache_close(wn_score_cache *cache);
+
+typedef struct wn_score_cache_info {
+    uint64_t hits, misses;    /* pairs asked through this handle */
+    uint64_t stored, evicted; /* entries, by this handle */
+    uint64_t damaged;         /* entries that failed their checksum: computed anew, and replaced */
+    uint64_t unsaved;         /* pairs that could not be stored: another process was writing, no space left */
+} wn_score_cache_info;
+WN_API wn_score_cache_info wn_score_cache_describe(wn_score_cache *cache);
+
+/* Scorers whose `score` asks the cache first; `embed` is handed on. Borrows cache and models; what `scorers` points to
+ * must outlive it. Under WN_LENGTH_ERROR everything is handed on. A cache found damaged while in use is WN_ERR_FORMAT. */
+typedef struct wn_cached_scorers wn_cached_scorers;
+WN_API wn_status wn_cached_scorers_create(wn_score_cache *cache, const wn_scorers *scorers, wn_cached_scorers **out,
+                                          wn_error *err);
+WN_API void wn_cached_scorers_free(wn_cached_scorers *cached);
+/* The calls; valid until it is freed. */
+WN_API wn_scorers wn_cached_scorers_calls(wn_cached_scorers *cached);
+
 #ifdef __cplusplus
 }
 #endif

@@ -113,6 +113,23 @@ extern const char *const DEFAULT_RERANKERS[];
 wn_status cli_model_open(const char *name, const char *const *defaults, size_t max_length, int precision,
                          wn_model **out, wn_error *err);
 
+/* ---- score_caching.c: --score-cache ------------------------------------------------ */
+
+typedef struct cli_score_cache {
+    const char *path; /* as given */
+    size_t mebibytes; /* its bound; 0: the library's own */
+    wn_score_cache *open;
+    wn_cached_scorers *scorers;
+} cli_score_cache;
+#define SCORE_CACHE_OPTIONS(c) \
+    {"score-cache", 0, OPT_STRING, &(c).path, "FILE", "keep the scores of pairs in FILE, and take them from there"}, \
+    {"score-cache-mb", 0, OPT_SIZE, &(c).mebibytes, "N", "its bound in MiB (256)", 1}
+/* *scorers with the cache in front, if one is wanted; once for each reranker. */
+wn_status cli_score_cache_put(cli_score_cache *cache, wn_scorers *scorers, wn_error *err);
+void cli_score_cache_drop(cli_score_cache *cache);  /* the scorers: before their models go */
+void cli_score_cache_close(cli_score_cache *cache);
+wn_score_cache_info cli_score_cache_info(const cli_score_cache *cache); /* zeros where there is none */
+
 /* ---- searching.c: what the commands that search an index open ------------------ */
 
 typedef struct cli_searching {
@@ -125,6 +142,7 @@ typedef struct cli_searching {
     float blend;            /* wn_search_options.blend, once there is a reranker */
     bool blend_given;       /* by the user; else what the reranker recommends */
     double index_open_ms, sessions_ms; /* sessions: workers and buffers of the encoders */
+    cli_score_cache cache;  /* in front of every reranker; path NULL: none */
 } cli_searching;
 #define BLEND_OPTION(s) \
     {"blend", 0, OPT_FLOAT, &(s).blend, "W", "order by logit + W * cosine; 0: logit alone (what the reranker recommends)", \

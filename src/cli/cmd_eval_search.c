@@ -93,7 +93,14 @@ static int tell(const arguments *a, const wn_study *study) {
                      .by_query = !a->summary_only, .save_runs = a->save_runs};
     rec_report *report = cli_report_create();
     if (!report) return EXIT_FAILED;
-    if (rec_report_eval(report, &eval, &err) == WN_OK)
+    wn_status st = rec_report_eval(report, &eval, &err);
+    if (st == WN_OK && a->s.searching.cache.path) {
+        wn_score_cache_info known = cli_score_cache_info(&a->s.searching.cache);
+        rec_report_section(report, SECTION_RECORD, "score_cache", "Score cache");
+        rec_put_int(report, "hits", "pairs known", (long long)known.hits);
+        rec_put_int(report, "misses", "pairs computed", (long long)known.misses);
+    }
+    if (st == WN_OK)
         return cli_report_print(report, (report_format)a->s.format);
     rec_report_free(report);
     return cli_fail(&err);
@@ -144,6 +151,7 @@ int cmd_eval_search(int argc, char **argv) {
         {"reranker", 'r', OPT_STRING, &a.reranker, "M", "cross-encoder: directory or cache name"},
         {"save-runs", 0, OPT_STRING, &a.save_runs, "P", "write P.first_stage.trec, P.reranked.trec"},
         {"summary", 0, OPT_FLAG, &a.summary_only, NULL, "no table by query"},
+        SCORE_CACHE_OPTIONS(a.s.searching.cache),
         STUDYING_OPTIONS(a.s),
     };
     const cli_command command = {

@@ -17,9 +17,14 @@ typedef struct {
     bool header_printed, timings, loads_printed;
 } search_job;
 
-static void print_json(const search_job *job, const char *query, const wn_answer *answer) {
+/* known: what the score cache answered of this query. */
+static void print_json(const search_job *job, const char *query, const wn_answer *answer,
+                       const wn_score_cache_info *known) {
     json_t *o = rec_search((wn_str){query, strlen(query)}, answer, job->searching.bi_model, job->searching.cross_model);
     wn_answer_info info = wn_answer_describe(answer);
+    if (o && job->searching.cache.path)
+        json_object_set_new(o, "score_cache", json_pack("{s:I, s:I}", "hits", (json_int_t)known->hits, "misses",
+                                                        (json_int_t)known->misses));
     if (o && job->timings) json_object_set_new(o, "timings", cli_timings_json(&job->searching, &info));
     cli_print_json(stdout, o);
 }
@@ -67,7 +72,8 @@ static const char *precision_text(const wn_model *model) {
     return texts[wn_model_describe(model).precision];
 }
 
-static void print_table(const search_job *job, const char *query, const wn_answer *answer) {
+static void print_table(const search_job *job, const char *query, const wn_answer *answer,
+                        const wn_score_cache_info *known) {
     wn_answer_info info = wn_answer_describe(answer);
     bool color = cli_color(stdout);
     const char *bold = color ? "\x1b[1m" : "", *plain = color ? "\x1b[0m" : "";
@@ -85,6 +91,7 @@ static void print_table(const search_job *job, const char *query, const wn_answe
     if (info.reranked)
         printf("; stage 2 (%s%s): %zu reranked in %.1f ms", wn_model_describe(job->searching.cross_model).name,
                precision_text(job->searching.cross_model), info.reranked, info.stage2_time_ms);
+    if (known->hits) printf(", %llu of them known", (unsigned long long)known->hits);
     if (info.blend > 0) printf("; ordered by logit + %.4g * cosine", info.blend);
     if (info.out_of_time)
         printf("; the deadline left %zu unread, in first-stage order below",
@@ -110,11 +117,15 @@ static void print_timings(search_job *job, const wn_answer *answer) {
 static int search_one(search_job *job, const char *query, size_t len) {
     wn_error err;
     wn_answer *answer = NULL;
+    wn_score_cache_info before = cli_score_cache_info(&job->searching.cache);
     if (wn_search(job->searching.searcher, (wn_str){query, len}, &job->options, &answer, &err) != WN_OK)
         return cli_fail(&err);
-    if (job->format == FORMAT_JSON) print_json(job, query, answer);
+    wn_score_cache_info known = cli_score_cache_info(&job->searching.cache);
+    known.hits -= before.hits;
+    known.misses -= before.misses;
+    if (job->format == FORMAT_JSON) print_json(job, query, answer, &known);
     else if (job->format == FORMAT_TSV) print_tsv(job, query, answer);
-    else print_table(job, query, answer);
+    else print_table(job, query, answer, &known);
     if (job->timings && job->format != FORMAT_JSON) print_timings(job, answer);
     wn_answer_free(answer);
     return cli_finish_output();
@@ -185,6 +196,7 @@ int cmd_search(int argc, char **argv) {
         {"precision", 0, OPT_CHOICE, &job.searching.precision, NULL, "of the products; auto: the fastest that is safe",
          .choices = PRECISIONS},
         BLEND_OPTION(job.searching),
+        SCORE_CACHE_OPTIONS(job.searching.cache),
         {"timings", 0, OPT_FLAG, &job.timings, NULL, "tell where the time went (JSON: \"timings\"; else standard error)"},
         {"threads", 't', OPT_INT, &threads, "N", "worker threads (default: one a processor)", 0},
     };

@@ -43,6 +43,7 @@ wn_status cli_searching_open(cli_searching *s, const char *path, const char *emb
 
 static void drop_reranker(cli_searching *s) {
     wn_searcher_free(s->searcher);
+    cli_score_cache_drop(&s->cache);
     wn_cross_encoder_free(s->cross);
     wn_model_close(s->cross_model);
     s->searcher = NULL;
@@ -57,12 +58,15 @@ wn_status cli_searching_rerank(cli_searching *s, const char *reranker, wn_error 
     double begin = cli_now_ms();
     if (st == WN_OK) st = wn_cross_encoder_create(s->cross_model, s->threads, &s->cross, err);
     s->sessions_ms += cli_now_ms() - begin;
-    if (st == WN_OK) st = wn_searcher_create(s->index, s->bi, s->cross, &s->searcher, err);
+    wn_scorers scorers = wn_scorers_of(s->bi, s->cross);
+    if (st == WN_OK) st = cli_score_cache_put(&s->cache, &scorers, err);
+    if (st == WN_OK) st = wn_searcher_create_with(s->index, &scorers, &s->searcher, err);
     return st;
 }
 
 void cli_searching_close(cli_searching *s) {
     drop_reranker(s);
+    cli_score_cache_close(&s->cache);
     wn_bi_encoder_free(s->bi);
     wn_model_close(s->bi_model);
     wn_index_close(s->index);

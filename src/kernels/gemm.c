@@ -56,6 +56,7 @@
 #include <float.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 /* 255 x 127 times as many inputs still are an int32, and so is the zero point's share. */
@@ -587,4 +588,17 @@ bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_row
         else if (gelu && linear->narrow) linear->narrow->gelu_f32(to, n * out);
     }
     return true;
+}
+
+static char library_text[96];
+
+static void library_describe(void) {
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(library_text, sizeof library_text, "oneDNN %d.%d.%d (%.40s)", v->major, v->minor, v->patch, v->hash);
+}
+
+const char *wn_gemm_library(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, library_describe);
+    return library_text;
 }

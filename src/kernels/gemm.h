@@ -34,6 +34,9 @@ size_t wn_gemm_padded_rows(size_t rows);
  * Every thread that calls wn_linear_create or wn_linear_run must have done so (wn_pool_create's `start`). */
 void wn_gemm_thread_start(void);
 
+/* Library and version, "oneDNN 2.6.3 (hash)": another may round otherwise. Static memory. */
+const char *wn_gemm_library(void);
+
 /* Whether this processor multiplies in that precision at speed: WN_ERR_UNSUPPORTED names what it lacks.
  * WN_AUTO is no precision of a layer: WN_ERR_ARGUMENT. */
 wn_status wn_precision_check(wn_precision precision, wn_error *err);

@@ -6,6 +6,7 @@
 #include "core/utf8.h"
 #include "text/tokenizer_cache.h"
 #include "text/tokenizer_impl.h"
+#include "text/tokenizer_source.h"
 #include "text/unicode.h"
 
 #include <stdatomic.h>
@@ -255,3 +256,5 @@ wn_status wn_tokenizer_encode_raw(const wn_tokenizer *t, wn_str text, wn_encodin
     e->dropped_first = e->dropped_second = 0;
     return WN_OK;
 }
+
+wn_hash wn_tokenizer_source(const wn_tokenizer *tokenizer) { return tokenizer->image.head->source; }

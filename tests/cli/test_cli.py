@@ -237,6 +237,23 @@ class IndexAndSearch(Cli):
         self.assertIn(b"search in ms: embedding", r.stderr)
         self.assertNotIn(b"search in ms", r.stdout)
 
+    def test_score_cache_gives_the_same_answer(self):
+        cache = os.path.join(self.dir, "scores")
+        plain = self.json(self.search("low-rank matrices"))[0]
+        for hits, misses in ((0, 50), (50, 0)):
+            answer = self.json(self.search("low-rank matrices", "--score-cache", cache))[0]
+            self.assertEqual(answer["score_cache"], {"hits": hits, "misses": misses})
+            self.assertEqual(answer["results"], plain["results"])
+        lines = "".join(json.dumps({"query": q, "document": d}) + "\n" for q in ("a", "b") for d in ("one text", "another"))
+        outs = [run("score", "-m", RERANKER, *more, stdin=lines) for more in ((), ("--score-cache", cache), ("--score-cache", cache))]
+        self.assertEqual(len({r.stdout for r in outs}), 1)
+        self.assertIn(b"4 pairs known, 0 computed", outs[2].stderr)
+        with open(cache, "r+b") as f:
+            f.write(b"garbage")
+        r = run("search", self.index, "low-rank matrices", "--reranker", RERANKER, "--score-cache", cache)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn(b"not a score cache", r.stderr)
+
     def test_first_stages_agree_on_an_exact_word(self):
         for stage in ("bm25", "dense", "hybrid"):
             answer = self.json(self.search("ConnectX-7 networking", "--first-stage", stage))[0]
