@@ -141,6 +141,10 @@ typedef struct wn_cached_scorers wn_cached_scorers;
 WN_API wn_status wn_cached_scorers_create(wn_score_cache *cache, const wn_scorers *scorers, wn_cached_scorers **out,
                                           wn_error *err);
 WN_API void wn_cached_scorers_free(wn_cached_scorers *cached);
+/* wn_cross_encoder_score_pairs with the cache in front. */
+WN_API wn_status wn_score_cache_pairs(wn_score_cache *cache, wn_cross_encoder *encoder, const wn_str *queries,
+                                      const wn_str *documents, size_t n, size_t batch_size, wn_length_policy policy,
+                                      wn_pair_score *out, wn_error *err);
 /* The calls; valid until it is freed. */
 WN_API wn_scorers wn_cached_scorers_calls(wn_cached_scorers *cached);
 

@@ -124,6 +124,8 @@ typedef struct cli_score_cache {
 #define SCORE_CACHE_OPTIONS(c) \
     {"score-cache", 0, OPT_STRING, &(c).path, "FILE", "keep the scores of pairs in FILE, and take them from there"}, \
     {"score-cache-mb", 0, OPT_SIZE, &(c).mebibytes, "N", "its bound in MiB (256)", 1}
+/* Nothing where none is wanted, or it is open. */
+wn_status cli_score_cache_open(cli_score_cache *cache, wn_error *err);
 /* *scorers with the cache in front, if one is wanted; once for each reranker. */
 wn_status cli_score_cache_put(cli_score_cache *cache, wn_scorers *scorers, wn_error *err);
 void cli_score_cache_drop(cli_score_cache *cache);  /* the scorers: before their models go */

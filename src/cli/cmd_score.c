@@ -10,7 +10,6 @@ typedef struct {
     wn_bi_encoder *bi;
     wn_cross_encoder *cross;
     cli_score_cache cache;
-    wn_scorers cached; /* score: NULL without a cache */
     wn_length_policy policy;
     json_t *objects[BATCH];
     wn_str queries[BATCH], documents[BATCH];
@@ -18,34 +17,20 @@ typedef struct {
     size_t n;
 } score_batch;
 
-/* The end of the run of lines from i on that have i's query. */
-static size_t run_end(const score_batch *batch, size_t i) {
-    size_t end = i + 1;
-    while (end < batch->n && batch->queries[end].len == batch->queries[i].len &&
-           memcmp(batch->queries[end].data, batch->queries[i].data, batch->queries[i].len) == 0)
-        end++;
-    return end;
-}
-
-static wn_status score_cached(score_batch *batch, wn_error *err) {
-    wn_status st = WN_OK;
-    for (size_t i = 0, end, done; st == WN_OK && i < batch->n; i = end) {
-        end = run_end(batch, i);
-        st = batch->cached.score(batch->cached.score_ctx, batch->queries[i], batch->documents + i, end - i,
-                                 batch->policy, 0, 0, batch->pairs + i, &done, err);
-    }
-    return st;
-}
-
 static wn_status score(score_batch *batch, wn_error *err) {
-    if (batch->cached.score && batch->policy != WN_LENGTH_ERROR) return score_cached(batch, err);
+    if (batch->cross && batch->cache.open)
+        return wn_score_cache_pairs(batch->cache.open, batch->cross, batch->queries, batch->documents, batch->n, 0,
+                                    batch->policy, batch->pairs, err);
     if (batch->cross)
         return wn_cross_encoder_score_pairs(batch->cross, batch->queries, batch->documents, batch->n,
                                             0, batch->policy, batch->pairs, err);
     for (size_t i = 0; i < batch->n;) {
         /* one query's run of lines at once: the query is embedded once */
         float scores[BATCH];
-        size_t end = run_end(batch, i);
+        size_t end = i + 1;
+        while (end < batch->n && batch->queries[end].len == batch->queries[i].len &&
+               memcmp(batch->queries[end].data, batch->queries[i].data, batch->queries[i].len) == 0)
+            end++;
         wn_status st = wn_bi_encoder_score_batch(batch->bi, batch->queries[i], batch->documents + i,
                                                  end - i, 0, scores, err);
         if (st != WN_OK) return st;
@@ -142,10 +127,7 @@ int cmd_score(int argc, char **argv) {
     wn_status st = wn_model_describe(model).kind == WN_MODEL_CROSS_ENCODER
                        ? wn_cross_encoder_create(model, threads, &batch->cross, &err)
                        : wn_bi_encoder_create(model, threads, &batch->bi, &err);
-    if (st == WN_OK && batch->cross && cache.path) {
-        batch->cached = wn_scorers_of(NULL, batch->cross);
-        st = cli_score_cache_put(&batch->cache, &batch->cached, &err);
-    }
+    if (st == WN_OK && batch->cross) st = cli_score_cache_open(&batch->cache, &err);
     code = st == WN_OK ? run(lines, batch) : cli_fail(&err);
     if (batch->cache.open) {
         wn_score_cache_info info = cli_score_cache_info(&batch->cache);

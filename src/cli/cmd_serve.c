@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NPLAIN = 19 };
+enum { NPLAIN = 21 };
 
 typedef struct {
     const char *config;
@@ -144,10 +144,10 @@ int cmd_serve(int argc, char **argv) {
     static const char *const PLAIN[NPLAIN] = {
         "listen", "embedder", "precision", "threads", "keys", "tls-cert", "tls-key", "cors-origin", "access-log",
         "max-body", "max-header", "max-documents", "max-connections", "max-concurrent", "max-batch-tokens",
-        "max-queue-tokens", "client-timeout", "grace", "max-length-policy"};
+        "max-queue-tokens", "client-timeout", "grace", "max-length-policy", "score-cache", "score-cache-mb"};
     static const char *const ARGS[NPLAIN] = {
         "ADDR", "M", "P", "N", "FILE", "FILE", "FILE", "ORIGIN", "FILE", "SIZE", "SIZE", "N", "N", "N", "N", "N",
-        "SECONDS", "SECONDS", "POLICY"};
+        "SECONDS", "SECONDS", "POLICY", "FILE", "N"};
     static const char *const HELP[NPLAIN] = {
         "HOST:PORT (127.0.0.1:8080); port 0 picks a free one", "bi-encoder for /v1/embeddings (the index's own)",
         "f32, bf16, int8 or auto", "worker threads (default: one a processor)",
@@ -156,7 +156,8 @@ int cmd_serve(int argc, char **argv) {
         "of a request's body (2M)", "of a request's head (16K)", "of one request (2048)", "open at once (4096)",
         "requests at once, above: 429 (512)", "of one forward pass (4096)", "that may wait, above: 429 (524288)",
         "cut silent and dripping clients (15)",
-        "to finish what was accepted when stopping (30)", "truncate, error or windows: over-long input"};
+        "to finish what was accepted when stopping (30)", "truncate, error or windows: over-long input",
+        "keep the scores of pairs in FILE, and take them from there", "its bound in MiB (256)"};
     cli_option options[NPLAIN + 4];
     size_t n = 0;
     options[n++] = (cli_option){"index", 'i', OPT_LIST, &a.indexes, "FILE", "index to search, or NAME=FILE; again for more"};

@@ -69,8 +69,8 @@ wn_score_cache_info wn_score_cache_describe(wn_score_cache *cache) {
 typedef struct {
     wn_score_key *keys;
     wn_score_state *states;
-    wn_str *missing;        /* passages to compute, */
-    size_t *places, nmissing; /* and where they stand */
+    wn_str *missing, *queries; /* pairs to compute, */
+    size_t *places, nmissing;  /* and where they stand */
     wn_pair_score *computed;
 } call;
 
@@ -78,6 +78,7 @@ static void release(call *c) {
     wn_free(c->keys);
     wn_free(c->states);
     wn_free(c->missing);
+    wn_free(c->queries);
     wn_free(c->places);
     wn_free(c->computed);
 }
@@ -86,9 +87,10 @@ static wn_status allocate(call *c, size_t n, wn_error *err) {
     c->keys = wn_calloc(n, sizeof *c->keys);
     c->states = wn_calloc(n, sizeof *c->states);
     c->missing = wn_calloc(n, sizeof *c->missing);
+    c->queries = wn_calloc(n, sizeof *c->queries);
     c->places = wn_calloc(n, sizeof *c->places);
     c->computed = wn_calloc(n, sizeof *c->computed);
-    if (!c->keys || !c->states || !c->missing || !c->places || !c->computed)
+    if (!c->keys || !c->states || !c->missing || !c->queries || !c->places || !c->computed)
         return wn_fail_memory(err, n * sizeof *c->computed);
     return WN_OK;
 }
@@ -98,25 +100,28 @@ static bool add(EVP_MD_CTX *md, wn_str text) {
     return EVP_DigestUpdate(md, &len, sizeof len) == 1 && EVP_DigestUpdate(md, text.data, text.len) == 1;
 }
 
-/* What all pairs of the call share is hashed once. */
-static wn_status make_keys(const wn_cached_scorers *s, wn_str query, const wn_str *passages, size_t n,
+/* What neighbours share is hashed once. queries [n], or one where they are shared. */
+static wn_status make_keys(const wn_hash *model, const wn_str *queries, bool one, const wn_str *passages, size_t n,
                            wn_length_policy policy, wn_score_key *keys, wn_error *err) {
     EVP_MD_CTX *shared = EVP_MD_CTX_new(), *md = EVP_MD_CTX_new();
     unsigned char how = (unsigned char)policy;
     unsigned int len = WN_SCORE_KEY;
-    bool fine = shared && md && EVP_DigestInit_ex(shared, EVP_sha256(), NULL) == 1 &&
-                EVP_DigestUpdate(shared, s->model.bytes, sizeof s->model.bytes) == 1 &&
-                EVP_DigestUpdate(shared, &how, 1) == 1 && add(shared, query);
-    for (size_t i = 0; fine && i < n; i++)
-        fine = EVP_MD_CTX_copy_ex(md, shared) == 1 && add(md, passages[i]) &&
+    bool fine = shared && md;
+    for (size_t i = 0; fine && i < n; i++) {
+        if (i == 0 || (!one && (queries[i].data != queries[i - 1].data || queries[i].len != queries[i - 1].len)))
+            fine = EVP_DigestInit_ex(shared, EVP_sha256(), NULL) == 1 &&
+                   EVP_DigestUpdate(shared, model->bytes, sizeof model->bytes) == 1 &&
+                   EVP_DigestUpdate(shared, &how, 1) == 1 && add(shared, queries[i]);
+        fine = fine && EVP_MD_CTX_copy_ex(md, shared) == 1 && add(md, passages[i]) &&
                EVP_DigestFinal_ex(md, keys[i].bytes, &len) == 1 && len == WN_SCORE_KEY;
+    }
     EVP_MD_CTX_free(shared);
     EVP_MD_CTX_free(md);
     return fine ? WN_OK : wn_fail(err, WN_ERR_INTERNAL, "SHA-256 of a pair failed");
 }
 
-static wn_status look_up(wn_score_cache *cache, call *c, const wn_str *passages, size_t n, wn_pair_score *out,
-                         wn_error *err) {
+static wn_status look_up(wn_score_cache *cache, call *c, const wn_str *queries, bool one, const wn_str *passages, size_t n,
+                         wn_pair_score *out, wn_error *err) {
     pthread_mutex_lock(&cache->lock);
     wn_status st = wn_score_store_get(cache->store, c->keys, n, c->states, out, err);
     for (size_t i = 0; st == WN_OK && i < n; i++) {
@@ -127,6 +132,7 @@ static wn_status look_up(wn_score_cache *cache, call *c, const wn_str *passages,
         cache->info.misses++;
         cache->info.damaged += c->states[i] == WN_SCORE_DAMAGED;
         c->missing[c->nmissing] = passages[i];
+        c->queries[c->nmissing] = queries[one ? 0 : i];
         c->places[c->nmissing++] = i;
     }
     pthread_mutex_unlock(&cache->lock);
@@ -157,8 +163,8 @@ static wn_status score(void *ctx, wn_str query, const wn_str *passages, size_t n
     double begin = wn_now_ms();
     wn_status st = WN_OK;
     WN_TRY_GOTO(allocate(&c, n, err));
-    WN_TRY_GOTO(make_keys(s, query, passages, n, policy, c.keys, err));
-    WN_TRY_GOTO(look_up(s->cache, &c, passages, n, out, err));
+    WN_TRY_GOTO(make_keys(&s->model, &query, true, passages, n, policy, c.keys, err));
+    WN_TRY_GOTO(look_up(s->cache, &c, &query, true, passages, n, out, err));
     if (c.nmissing) {
         double left = time_left_ms > 0 ? time_left_ms - (wn_now_ms() - begin) : 0;
         if (time_left_ms <= 0 || left > 0)
@@ -169,6 +175,27 @@ static wn_status score(void *ctx, wn_str query, const wn_str *passages, size_t n
     }
     WN_TRY_GOTO(remember(s->cache, &c, scored, computed, out, err));
     *done = scored;
+fail:
+    release(&c);
+    return st;
+}
+
+wn_status wn_score_cache_pairs(wn_score_cache *cache, wn_cross_encoder *encoder, const wn_str *queries,
+                               const wn_str *documents, size_t n, size_t batch_size, wn_length_policy policy,
+                               wn_pair_score *out, wn_error *err) {
+    if (policy == WN_LENGTH_ERROR || !n)
+        return wn_cross_encoder_score_pairs(encoder, queries, documents, n, batch_size, policy, out, err);
+    call c = {0};
+    wn_hash model;
+    wn_status st = WN_OK;
+    WN_TRY_GOTO(allocate(&c, n, err));
+    WN_TRY_GOTO(wn_model_identity(wn_cross_encoder_model(encoder), &model, err));
+    WN_TRY_GOTO(make_keys(&model, queries, false, documents, n, policy, c.keys, err));
+    WN_TRY_GOTO(look_up(cache, &c, queries, false, documents, n, out, err));
+    if (c.nmissing)
+        WN_TRY_GOTO(wn_cross_encoder_score_pairs(encoder, c.queries, c.missing, c.nmissing, batch_size, policy, c.computed, err));
+    for (size_t i = 0; i < c.nmissing; i++) out[c.places[i]] = c.computed[i];
+    st = remember(cache, &c, n, c.nmissing, out, err);
 fail:
     release(&c);
     return st;

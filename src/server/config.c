@@ -52,6 +52,8 @@ static const setting SETTINGS[] = {
     {"client-timeout", NUMBER, WIDE(client_timeout_s), 1, 3600},
     {"grace", NUMBER, WIDE(grace_s), 0, 86400},
     {"max-length-policy", CHOICE, AT(length_policy), .choices = POLICIES},
+    {"score-cache", TEXT, AT(score_cache)},
+    {"score-cache-mb", NUMBER, WIDE(score_cache_mb), 1, 1 << 20},
 };
 enum { NSETTINGS = sizeof SETTINGS / sizeof *SETTINGS };
 
@@ -60,6 +62,7 @@ srv_config srv_config_default(void) {
         .listen = "127.0.0.1:8080", .max_body_bytes = 2 << 20, .max_header_bytes = 16 << 10,
         .max_documents = 2048, .max_connections = 4096, .max_concurrent = 512, .max_batch_tokens = 4096,
         .max_queue_tokens = 512 << 10, .client_timeout_s = 15, .grace_s = 30, .length_policy = WN_LENGTH_TRUNCATE,
+        .score_cache_mb = 256,
     };
 }
 

@@ -2,10 +2,23 @@
 #include "encoders.h"
 #include "service.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* A cache that turns out to be damaged is done without from then on: no request fails for it. */
+static wn_status pass_with_cache(srv_encoder *encoder, const srv_pass *pass, wn_error *err) {
+    wn_status st = wn_score_cache_pairs(encoder->cache, encoder->cross, pass->queries, pass->texts, pass->n, pass->n,
+                                        pass->policy, pass->scores, err);
+    if (st != WN_ERR_FORMAT) return st;
+    fprintf(stderr, "winnow: %s; going on without it\n", err->message);
+    encoder->cache = NULL;
+    return wn_cross_encoder_score_pairs(encoder->cross, pass->queries, pass->texts, pass->n, pass->n, pass->policy,
+                                        pass->scores, err);
+}
+
 static wn_status pass_of_library(srv_encoder *encoder, const srv_pass *pass, wn_error *err) {
+    if (pass->queries && encoder->cache) return pass_with_cache(encoder, pass, err);
     if (pass->queries)
         return wn_cross_encoder_score_pairs(encoder->cross, pass->queries, pass->texts, pass->n, pass->n,
                                             pass->policy, pass->scores, err);
@@ -16,8 +29,8 @@ static wn_status pass_of_library(srv_encoder *encoder, const srv_pass *pass, wn_
                                pass->fits, err);
 }
 
-wn_status srv_encoder_open(const char *name, wn_precision precision, int threads, srv_encoder **out,
-                           wn_error *err) {
+wn_status srv_encoder_open(const char *name, wn_precision precision, int threads, wn_score_cache *cache,
+                           srv_encoder **out, wn_error *err) {
     wn_model_options options = wn_model_options_default();
     options.precision = precision;
     srv_encoder *encoder = calloc(1, sizeof *encoder);
@@ -29,6 +42,7 @@ wn_status srv_encoder_open(const char *name, wn_precision precision, int threads
     if (st != WN_OK) goto fail;
     encoder->info = wn_model_describe(encoder->model);
     encoder->pass = pass_of_library;
+    encoder->cache = cache;
     if (encoder->info.kind == WN_MODEL_BI_ENCODER)
         st = wn_bi_encoder_create(encoder->model, threads, &encoder->bi, err);
     else st = wn_cross_encoder_create(encoder->model, threads, &encoder->cross, err);

@@ -25,13 +25,14 @@ struct srv_encoder {
     wn_model_info info;
     size_t dim;           /* of embeddings; 0: a cross-encoder */
     char *name;           /* as the user gave it */
+    wn_score_cache *cache; /* of a cross-encoder; borrowed; NULL: none */
     srv_pass_fn pass;
     double tokens_per_ms; /* measured by the batcher; 0: not yet. Its thread alone */
 };
 
 /* name: a directory or a name of the model cache. The kind is the model's own. */
-wn_status srv_encoder_open(const char *name, wn_precision precision, int threads, srv_encoder **out,
-                           wn_error *err);
+wn_status srv_encoder_open(const char *name, wn_precision precision, int threads, wn_score_cache *cache,
+                           srv_encoder **out, wn_error *err);
 void srv_encoder_close(srv_encoder *encoder);
 /* Whether a client's name means this model: as given, base name, directory, either side of "owner/name". */
 bool srv_encoder_is_called(const srv_encoder *encoder, const char *name);

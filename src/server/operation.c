@@ -39,6 +39,17 @@ static double resident_memory(void) {
     return n == 2 ? (double)resident * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
+static void print_cache(wn_score_cache *cache, FILE *to) {
+    if (!cache) return;
+    wn_score_cache_info info = wn_score_cache_describe(cache);
+    fprintf(to, "# HELP winnow_score_cache_pairs_total Pairs asked of the score cache.\n"
+                "# TYPE winnow_score_cache_pairs_total counter\n"
+                "winnow_score_cache_pairs_total{result=\"hit\"} %llu\nwinnow_score_cache_pairs_total{result=\"miss\"} %llu\n"
+                "# HELP winnow_score_cache_damaged_total Entries that failed their checksum.\n"
+                "# TYPE winnow_score_cache_damaged_total counter\nwinnow_score_cache_damaged_total %llu\n",
+            (unsigned long long)info.hits, (unsigned long long)info.misses, (unsigned long long)info.damaged);
+}
+
 static void get_metrics(srv_service *service, const srv_request *request, srv_response *response) {
     srv_batcher_state waiting = srv_batcher_look(srv_service_batcher(service));
     srv_load load = srv_service_load_now(service);
@@ -62,6 +73,7 @@ static void get_metrics(srv_service *service, const srv_request *request, srv_re
     }
     fprintf(to, "# HELP winnow_info What runs.\n# TYPE winnow_info gauge\nwinnow_info{version=\"%s\"} 1\n", wn_version());
     srv_metrics_print(srv_service_metrics(service), gauges, sizeof gauges / sizeof *gauges, to);
+    print_cache(srv_service_cache(service), to);
     bool ok = fclose(to) == 0;
     if (ok) srv_respond_bytes(response, 200, "text/plain; version=0.0.4; charset=utf-8", text, length);
     else srv_respond_error(response, SRV_DIALECT_OWN, 503, NULL, NULL, "out of memory");

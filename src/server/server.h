@@ -38,6 +38,8 @@ typedef struct srv_config {
     unsigned client_timeout_s;     /* silent or dripping clients are cut; default 15 */
     unsigned grace_s;              /* to finish accepted requests when stopping; default 30 */
     wn_length_policy length_policy;/* of over-long input; default truncate, and say so */
+    const char *score_cache;       /* file; NULL: none */
+    size_t score_cache_mb;         /* its bound in MiB; default 256 */
 } srv_config;
 srv_config srv_config_default(void);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 struct srv_snapshot {
+    wn_score_cache *cache;  /* the service's */
     atomic_size_t holders;
     srv_encoder **encoders; /* rerankers as configured, then embedders */
     size_t nencoders;
@@ -25,6 +26,7 @@ struct srv_service {
     const srv_config *config;
     srv_batcher *batcher;
     srv_metrics *metrics;
+    wn_score_cache *cache; /* NULL: none. One file for all snapshots: keys tell models apart */
     pthread_mutex_t lock;
     srv_snapshot *current;
     _Atomic int phase;
@@ -59,7 +61,7 @@ static wn_status add_encoder(srv_snapshot *s, const srv_config *config, const ch
     srv_encoder **items = realloc(s->encoders, (s->nencoders + 1) * sizeof *items);
     if (!items) return srv_fail(err, WN_ERR_MEMORY, "out of memory");
     s->encoders = items;
-    wn_status st = srv_encoder_open(name, config->precision, config->threads, out, err);
+    wn_status st = srv_encoder_open(name, config->precision, config->threads, s->cache, out, err);
     if (st == WN_OK) s->encoders[s->nencoders++] = *out;
     return st;
 }
@@ -128,6 +130,7 @@ wn_status srv_service_load(srv_service *service, wn_error *err) {
     srv_snapshot *s = calloc(1, sizeof *s);
     if (!s) return srv_fail(err, WN_ERR_MEMORY, "out of memory");
     atomic_store(&s->holders, 1);
+    s->cache = service->cache;
     wn_status st = load_configured(s, service->config, err);
     if (st == WN_OK) st = load_indexes(s, service->config, err);
     if (st != WN_OK) {
@@ -213,6 +216,11 @@ wn_status srv_service_create(const srv_config *config, srv_service **out, wn_err
                                    .max_queue_tokens = config->max_queue_tokens, .pass_ms = PASS_MS};
     wn_status st = service->metrics ? srv_batcher_create(&options, service->metrics, &service->batcher, err)
                                     : srv_fail(err, WN_ERR_MEMORY, "out of memory");
+    if (st == WN_OK && config->score_cache) {
+        wn_score_cache_options cache = wn_score_cache_options_default();
+        cache.max_bytes = (uint64_t)config->score_cache_mb << 20;
+        st = wn_score_cache_open(config->score_cache, &cache, &service->cache, err);
+    }
     if (st != WN_OK) {
         srv_service_free(service);
         return st;
@@ -226,6 +234,7 @@ void srv_service_free(srv_service *service) {
     srv_batcher_free(service->batcher);
     srv_snapshot_release(service->current);
     srv_metrics_free(service->metrics);
+    wn_score_cache_close(service->cache);
     pthread_mutex_destroy(&service->lock);
     free(service);
 }
@@ -233,6 +242,7 @@ void srv_service_free(srv_service *service) {
 srv_batcher *srv_service_batcher(srv_service *service) { return service->batcher; }
 const srv_config *srv_service_config(const srv_service *service) { return service->config; }
 srv_metrics *srv_service_metrics(srv_service *service) { return service->metrics; }
+wn_score_cache *srv_service_cache(srv_service *service) { return service->cache; }
 srv_phase srv_service_phase(srv_service *service) { return (srv_phase)atomic_load(&service->phase); }
 void srv_service_set_phase(srv_service *service, srv_phase phase) { atomic_store(&service->phase, (int)phase); }
 

@@ -15,6 +15,7 @@ typedef enum srv_phase { SRV_LOADING = 0, SRV_READY, SRV_FAILED, SRV_STOPPING } 
 srv_phase srv_service_phase(srv_service *service);
 void srv_service_set_phase(srv_service *service, srv_phase phase);
 srv_metrics *srv_service_metrics(srv_service *service);
+wn_score_cache *srv_service_cache(srv_service *service); /* NULL: none */
 
 /* What the daemon knows and /metrics tells: set by the daemon, read by operation.c. */
 typedef struct srv_load {

@@ -239,6 +239,39 @@ static void deadline_gives_known_pairs_and_the_first_unknown(void **state) {
     close_cached(&k);
 }
 
+/* Each pair with its own query, as the server's passes have them. */
+static void pairs_of_many_queries_are_the_models_bits(void **state) {
+    static const char *const queries[] = {"memory", "memory", "attention", "b-tree", "memory", "attention"};
+    enum { n = sizeof queries / sizeof *queries };
+    wn_scorers none = fake_scorers(NULL);
+    cached k = open_cached(cache_path(), &none, 0);
+    wn_str q[n], d[n];
+    wn_pair_score want[n], got[n];
+    wn_error err;
+    for (size_t i = 0; i < n; i++) q[i] = str(queries[i]), d[i] = str(FIXTURE_TEXTS[i * 2]);
+    fixture_ok(wn_cross_encoder_score_pairs(f.cross, q, d, n, 0, WN_LENGTH_TRUNCATE, want, &err), &err);
+    /* three of them, then all in one call, then all known */
+    static const size_t asked[] = {3, n, n};
+    for (size_t round = 0; round < 3; round++) {
+        memset(got, 0x55, sizeof got);
+        fixture_ok(wn_score_cache_pairs(k.cache, f.cross, q, d, asked[round], 0, WN_LENGTH_TRUNCATE, got, &err), &err);
+        assert_memory_equal(got, want, asked[round] * sizeof *want);
+    }
+    wn_score_cache_info info = wn_score_cache_describe(k.cache);
+    assert_int_equal(info.misses, n);
+    assert_int_equal(info.hits, 3 + n);
+    /* the same keys as a searcher's: one query at a time */
+    wn_scorers model = wn_scorers_of(NULL, f.cross);
+    wn_cached_scorers *owner = NULL;
+    fixture_ok(wn_cached_scorers_create(k.cache, &model, &owner, &err), &err);
+    wn_scorers calls = wn_cached_scorers_calls(owner);
+    ask_all(&calls, queries[0], d, 2, got);
+    assert_memory_equal(got, want, 2 * sizeof *want);
+    assert_int_equal(wn_score_cache_describe(k.cache).misses, n);
+    wn_cached_scorers_free(owner);
+    close_cached(&k);
+}
+
 /* ---- The bound -------------------------------------------------------------------------- */
 
 static off_t file_size(const char *path) {
@@ -487,6 +520,7 @@ int main(void) {
         cmocka_unit_test(search_over_a_cache_gives_the_same_answer),
         cmocka_unit_test(other_pairs_policies_and_models_miss),
         cmocka_unit_test(deadline_gives_known_pairs_and_the_first_unknown),
+        cmocka_unit_test(pairs_of_many_queries_are_the_models_bits),
         cmocka_unit_test(file_stays_below_its_bound_and_forgets_the_oldest),
         cmocka_unit_test(damage_anywhere_never_gives_a_wrong_score),
         cmocka_unit_test(other_files_are_refused_and_left_alone),

@@ -450,7 +450,7 @@ static void scores_of_shared_passes_are_bitwise_the_librarys(void **state) {
             strcat(strcat(storage[i], w ? " " : ""), WORDS[(r >> 16) % (sizeof WORDS / sizeof *WORDS)]);
         texts[i] = (wn_str){storage[i], strlen(storage[i])};
     }
-    assert_int_equal(srv_encoder_open(WN_SOURCE_ROOT "/models/reranker-minilm-l6-v0", WN_F32, 2, &encoder, &err), WN_OK);
+    assert_int_equal(srv_encoder_open(WN_SOURCE_ROOT "/models/reranker-minilm-l6-v0", WN_F32, 2, NULL, &encoder, &err), WN_OK);
     assert_int_equal(wn_cross_encoder_create(encoder->model, 1, &alone, &err), WN_OK);
     assert_int_equal(wn_cross_encoder_score_pairs(alone, texts, texts + N, N, 1, WN_LENGTH_TRUNCATE, want, &err), WN_OK);
     srv_batcher_options options = {.max_batch_tokens = 600, .max_queue_tokens = 1 << 20, .pass_ms = 20};
