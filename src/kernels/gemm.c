@@ -59,7 +59,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* 255 x 127 times as many inputs still are an int32, and so is the zero point's share. */
+/* 255 x 127 times as many inputs still are an int32. */
 enum { NTILES = 6, MOST_ROWS = 256, MOST_INT8_INPUTS = 32768 };
 static const size_t tile_rows[NTILES] = {MOST_ROWS, 128, 64, 32, 16, 8};
 /* Weights from here on (2 MB in bf16) come from the third level or from memory in every tile: the larger the better. */
@@ -77,7 +77,7 @@ struct wn_linear {
     void *weights;         /* packed as the tiles want it */
     float *bias;           /* [out] */
     float *scales;         /* int8: [out], of a column's weights */
-    int32_t *totals;       /* int8: [out], sums of a column's weights as bytes */
+    float *totals;         /* int8: [out], that scale times the sum of the column's bytes */
     size_t bytes, scratch; /* packed bytes; scratchpad of the neediest tile */
     dnnl_memory_t weights_memory, bias_memory;
     dnnl_primitive_t tiles[NTILES]; /* from `first` on */
@@ -100,9 +100,8 @@ struct wn_gemm {
     /* Blocks of the neediest tile, NULL when all linears are f32. */
     void *rows; /* [tile, in] of 2 bytes: narrowed rows */
     void *sums; /* [tile, out] of f32 or s32: results that are finished behind the product */
-    float *row; /* [widest input]: one row as f32 on its way to bytes */
-    float scales[MOST_ROWS];
-    int32_t zeros[MOST_ROWS];
+    float *row; /* [widest input]: one row, rotated, on its way to bytes */
+    float scales[MOST_ROWS], offsets[MOST_ROWS];
 };
 
 /* Whether the product's own results go into the worker's block, and are finished from there: in int8 all, in bf16
@@ -263,13 +262,14 @@ fail:
 }
 
 /* One column's weights as bytes: round(w / scale), scale the largest magnitude's 127th. */
-static void column_quantize(const float *w, size_t n, int8_t *bytes, float *scale, int32_t *total) {
+static void column_quantize(const float *w, size_t n, int8_t *bytes, float *scale, float *total) {
     float most = 0;
+    int32_t sum = 0;
     for (size_t i = 0; i < n; i++) most = fmaxf(most, fabsf(w[i]));
     float inverse = most > FLT_MIN * 127 ? 127 / most : 0;
     *scale = inverse > 0 ? most / 127 : 0;
-    *total = 0;
-    for (size_t i = 0; i < n; i++) *total += bytes[i] = (int8_t)fminf(fmaxf(rintf(w[i] * inverse), -127), 127);
+    for (size_t i = 0; i < n; i++) sum += bytes[i] = (int8_t)fminf(fmaxf(rintf(w[i] * inverse), -127), 127);
+    *total = *scale * (float)sum;
 }
 
 static wn_status pack_int8(wn_linear *linear, const float *weight, const dnnl_memory_desc_t *packed, wn_error *err) {
@@ -509,16 +509,14 @@ void wn_gemm_free(wn_gemm *gemm) {
     wn_free(gemm);
 }
 
-/* int8: rows as bytes, each by its own range. wide: f32 rows, or NULL: they are halves. */
-static const void *tile_quantize(const wn_linear *linear, wn_gemm *gemm, const float *wide, const uint16_t *halves,
-                                 size_t rows, size_t tile) {
-    size_t in = linear->in;
+/* int8: rows as bytes, each by its own range. */
+static const void *tile_quantize(const wn_linear *linear, wn_gemm *gemm, const void *x, bool halves, size_t rows,
+                                 size_t tile) {
+    size_t in = linear->in, row = in * (halves ? sizeof(uint16_t) : sizeof(float));
     uint8_t *to = gemm->rows;
-    for (size_t r = 0; r < rows; r++) {
-        if (!wide) wn_kernels_get()->bf16_to_f32(halves + r * in, gemm->row, in);
-        linear->narrow->rotate_f32(wide ? wide + r * in : gemm->row, gemm->row, in);
-        linear->narrow->quantize_u8(gemm->row, to + r * in, in, &gemm->scales[r], &gemm->zeros[r]);
-    }
+    for (size_t r = 0; r < rows; r++)
+        linear->narrow->quantize_u8((const char *)x + r * row, halves, gemm->row, to + r * in, in, &gemm->scales[r],
+                                    &gemm->offsets[r]);
     memset(to + rows * in, 0, (tile - rows) * in);
     return to;
 }
@@ -534,7 +532,7 @@ static void tile_finish(const wn_linear *linear, const wn_gemm *gemm, void *y, s
         return;
     }
     for (size_t r = 0; r < rows; r++)
-        linear->narrow->finish_int8((const int32_t *)gemm->sums + r * out, gemm->scales[r], gemm->zeros[r], &columns,
+        linear->narrow->finish_int8((const int32_t *)gemm->sums + r * out, gemm->scales[r], gemm->offsets[r], &columns,
                                     (char *)y + r * out * (halves ? sizeof(uint16_t) : sizeof(float)), out);
 }
 
@@ -545,10 +543,10 @@ static const void *tile_source(const wn_linear *linear, wn_gemm *gemm, const voi
     const float *wide = (const float *)x + row * in;
     const uint16_t *halves = (const uint16_t *)x + row * in;
     uint16_t *to = gemm->rows;
+    const void *given = x_rows == WN_ROWS_BF16 ? (const void *)halves : wide;
     if (linear->kind.precision == WN_INT8)
-        return tile_quantize(linear, gemm, x_rows == WN_ROWS_F32 ? wide : NULL, halves, rows, tile);
-    if (x_rows == WN_ROWS_BF16) return halves;
-    if (!linear->narrow) return wide;
+        return tile_quantize(linear, gemm, given, x_rows == WN_ROWS_BF16, rows, tile);
+    if (x_rows == WN_ROWS_BF16 || !linear->narrow) return given;
     linear->narrow->f32_to_bf16(wide, to, rows * in);
     memset(to + rows * in, 0, (tile - rows) * in * sizeof *to);
     return to;

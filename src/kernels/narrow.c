@@ -82,24 +82,28 @@ static float held(float x, float low, float high) {
     return x < high ? x : high;
 }
 
-static void wn_quantize_u8_c(const float *x, uint8_t *y, size_t n, float *scale, int32_t *zero) {
+static void wn_quantize_u8_c(const void *x, bool halves, float *rotated, uint8_t *y, size_t n, float *scale,
+                             float *offset) {
     float low = 0, high = 0;
+    if (halves)
+        for (size_t i = 0; i < n; i++) rotated[i] = widened(((const uint16_t *)x)[i]);
+    wn_rotate_f32_c(halves ? rotated : x, rotated, n);
     for (size_t i = 0; i < n; i++) {
-        low = x[i] < low ? x[i] : low;
-        high = x[i] > high ? x[i] : high;
+        low = rotated[i] < low ? rotated[i] : low;
+        high = rotated[i] > high ? rotated[i] : high;
     }
     float step = (high - low) / 255, inverse = step > FLT_MIN && step <= FLT_MAX ? 1 / step : 0;
     float middle = rintf(held(-low * inverse, 0, 255));
-    for (size_t i = 0; i < n; i++) y[i] = (uint8_t)held(rintf(fmaf(x[i], inverse, middle)), 0, 255);
+    for (size_t i = 0; i < n; i++) y[i] = (uint8_t)held(rintf(fmaf(rotated[i], inverse, middle)), 0, 255);
     *scale = inverse > 0 ? step : 0;
-    *zero = (int32_t)middle;
+    *offset = -*scale * middle;
 }
 
-static void wn_finish_int8_c(const int32_t *sums, float scale, int32_t zero, const wn_int8_columns *columns, void *y,
+static void wn_finish_int8_c(const int32_t *sums, float scale, float offset, const wn_int8_columns *columns, void *y,
                              size_t n) {
     for (size_t i = 0; i < n; i++) {
-        float product = (float)(sums[i] - zero * columns->totals[i]);
-        float value = fmaf(product, scale * columns->scales[i], columns->bias[i]);
+        float rest = fmaf(columns->totals[i], offset, columns->bias[i]);
+        float value = fmaf((float)sums[i], scale * columns->scales[i], rest);
         if (columns->gelu) value = gelu(value);
         if (columns->halves) ((uint16_t *)y)[i] = narrowed(value);
         else ((float *)y)[i] = value;

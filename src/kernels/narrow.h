@@ -11,10 +11,10 @@
 
 /* What a product of bytes needs to know of its columns. */
 typedef struct wn_int8_columns {
-    const float *scales;   /* [n]: of the column's weights */
-    const int32_t *totals; /* [n]: sum of the column's weights, as bytes */
-    const float *bias;     /* [n] */
-    bool gelu, halves;     /* what becomes of the result */
+    const float *scales; /* [n]: of the column's weights */
+    const float *totals; /* [n]: that scale times the sum of the column's weights, as bytes */
+    const float *bias;   /* [n] */
+    bool gelu, halves;   /* what becomes of the result */
 } wn_int8_columns;
 
 enum { WN_ROTATION = 128 };
@@ -36,12 +36,12 @@ typedef struct wn_narrow {
     /* y = each full block of WN_ROTATION values of x times the Hadamard matrix of that size (entries 1 and -1, its square
      * WN_ROTATION times the identity); values beyond the last full block are copied. y may be x. */
     void (*rotate_f32)(const float *x, float *y, size_t n);
-    /* A row of n values as bytes of its own range: x ~ scale (byte - zero). 0 is a byte exactly; a row of zeros has
-     * scale 0. A row with NaN or infinity becomes some bytes. */
-    void (*quantize_u8)(const float *x, uint8_t *y, size_t n, float *scale, int32_t *zero);
-    /* y [n] = scale scales (sums - zero totals) + bias, GELU (gelu_f32's) when asked, as f32 or halves. */
-    void (*finish_int8)(const int32_t *sums, float scale, int32_t zero, const wn_int8_columns *columns, void *y,
-                        size_t n);
+    /* A row of n values (of f32, or halves) as bytes of its range once it is rotated: rotate_f32(x) ~ scale y + offset.
+     * 0 is a byte exactly; a row of zeros has scale 0. A row with NaN or infinity becomes some bytes. rotated: n floats
+     * of scratch. */
+    void (*quantize_u8)(const void *x, bool halves, float *rotated, uint8_t *y, size_t n, float *scale, float *offset);
+    /* y [n] = scale scales sums + offset totals + bias, GELU (gelu_f32's) when asked, as f32 or halves. */
+    void (*finish_int8)(const int32_t *sums, float scale, float offset, const wn_int8_columns *columns, void *y, size_t n);
 } wn_narrow;
 
 /* The best table for wn_cpu_flags(). Static memory. */

@@ -1,6 +1,5 @@
 /* narrow_avx512.c -- 16 lanes. AVX-512 F, BW, DQ and VL alone: rounding to bf16 in integers gives the
- * twin's bits, subnormals too (VCVTNEPS2BF16 flushes them), and costs under 2 % of a reranking. A rotation's block of 128
- * values is 8 vectors: 4 steps within each, 3 between them. */
+ * twin's bits, subnormals too (VCVTNEPS2BF16 flushes them), and costs under 2 % of a reranking. */
 #include "kernels/narrow.h"
 
 #if defined(__x86_64__)
@@ -49,80 +48,117 @@ static void wn_gelu_bf16_avx512(const float *x, uint16_t *y, size_t n) {
     }
 }
 
-/* Lanes i and i ^ step: their sum where i has no step in it, else their difference. */
-FN __m512 pair_up(__m512 x, __m512 other, __mmask16 upper) {
-    return _mm512_mask_sub_ps(_mm512_add_ps(x, other), upper, other, x);
+/* Lanes i and i ^ step: their sum where i has no step in it (sign 1), else their difference (sign -1). */
+FN __m512 pair_up(__m512 x, __m512 other, __m512 sign) { return _mm512_fmadd_ps(x, sign, other); }
+FN __m512 signs(__mmask16 minus) { return _mm512_mask_blend_ps(minus, _mm512_set1_ps(1), _mm512_set1_ps(-1)); }
+
+/* The block's 128 values in 8 vectors: 4 steps within each, 3 between them. */
+FN void rotate_block(__m512 v[8]) {
+    const __m512 s1 = signs(0xaaaa), s2 = signs(0xcccc), s4 = signs(0xf0f0), s8 = signs(0xff00);
+    WN_UNROLL
+    for (int i = 0; i < 8; i++) {
+        __m512 a = v[i];
+        a = pair_up(a, _mm512_permute_ps(a, 0xb1), s1);
+        a = pair_up(a, _mm512_permute_ps(a, 0x4e), s2);
+        a = pair_up(a, _mm512_shuffle_f32x4(a, a, 0xb1), s4);
+        v[i] = pair_up(a, _mm512_shuffle_f32x4(a, a, 0x4e), s8);
+    }
+    WN_UNROLL
+    for (int step = 1; step < 8; step *= 2)
+        WN_UNROLL
+        for (int i = 0; i < 8; i++) {
+            if (i & step) continue;
+            __m512 a = v[i], b = v[i + step];
+            v[i] = _mm512_add_ps(a, b);
+            v[i + step] = _mm512_sub_ps(a, b);
+        }
+}
+
+FN __m512 widen16(__m256i halves) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16)); }
+
+/* y = x rotated; the range of the result and 0. NaN leaves the range as it is. */
+FN void rotate_row(const void *x, const bool halves, float *y, size_t n, __m512 *low, __m512 *high) {
+    const float *f = x;
+    const uint16_t *h = x;
+    size_t from = 0;
+    for (; from + WN_ROTATION <= n; from += WN_ROTATION) {
+        __m512 v[8];
+        WN_UNROLL
+        for (size_t i = 0; i < 8; i++) {
+            size_t at = from + 16 * i;
+            v[i] = halves ? widen16(_mm256_loadu_si256((const __m256i *)(const void *)(h + at))) : _mm512_loadu_ps(f + at);
+        }
+        rotate_block(v);
+        WN_UNROLL
+        for (size_t i = 0; i < 8; i++) {
+            *low = _mm512_min_ps(v[i], *low), *high = _mm512_max_ps(v[i], *high);
+            _mm512_storeu_ps(y + from + 16 * i, v[i]);
+        }
+    }
+    for (; from < n; from += 16) {
+        __mmask16 m = lanes(n - from);
+        __m512 v = halves ? widen16(_mm256_maskz_loadu_epi16(m, h + from)) : _mm512_maskz_loadu_ps(m, f + from);
+        *low = _mm512_min_ps(v, *low), *high = _mm512_max_ps(v, *high);
+        _mm512_mask_storeu_ps(y + from, m, v);
+    }
 }
 
 static void wn_rotate_f32_avx512(const float *x, float *y, size_t n) {
-    size_t from = 0;
-    for (; from + WN_ROTATION <= n; from += WN_ROTATION, x += WN_ROTATION, y += WN_ROTATION) {
-        __m512 v[8];
-        WN_UNROLL
-        for (int i = 0; i < 8; i++) {
-            __m512 a = _mm512_loadu_ps(x + 16 * i);
-            a = pair_up(a, _mm512_permute_ps(a, 0xb1), 0xaaaa);
-            a = pair_up(a, _mm512_permute_ps(a, 0x4e), 0xcccc);
-            a = pair_up(a, _mm512_shuffle_f32x4(a, a, 0xb1), 0xf0f0);
-            v[i] = pair_up(a, _mm512_shuffle_f32x4(a, a, 0x4e), 0xff00);
-        }
-        WN_UNROLL
-        for (int step = 1; step < 8; step *= 2)
-            WN_UNROLL
-            for (int i = 0; i < 8; i++) {
-                if (i & step) continue;
-                __m512 a = v[i], b = v[i + step];
-                v[i] = _mm512_add_ps(a, b);
-                v[i + step] = _mm512_sub_ps(a, b);
-            }
-        WN_UNROLL
-        for (int i = 0; i < 8; i++) _mm512_storeu_ps(y + 16 * i, v[i]);
-    }
-    if (y != x)
-        for (size_t i = 0; i < n - from; i++) y[i] = x[i];
+    __m512 low = _mm512_setzero_ps(), high = low;
+    rotate_row(x, false, y, n, &low, &high);
 }
 
 FN __m512 held(__m512 x) { /* in [0, 255]; NaN becomes 0 */
     return _mm512_min_ps(_mm512_max_ps(x, _mm512_setzero_ps()), _mm512_set1_ps(255));
 }
 
-static void wn_quantize_u8_avx512(const float *x, uint8_t *y, size_t n, float *scale, int32_t *zero) {
+static void wn_quantize_u8_avx512(const void *x, bool halves, float *rotated, uint8_t *y, size_t n, float *scale,
+                                  float *offset) {
     __m512 low = _mm512_setzero_ps(), high = low;
-    for (size_t i = 0; i < n; i += 16) { /* NaN leaves both as they are */
-        __m512 v = _mm512_maskz_loadu_ps(lanes(n - i), x + i);
-        low = _mm512_min_ps(v, low), high = _mm512_max_ps(v, high);
-    }
+    if (halves) rotate_row(x, true, rotated, n, &low, &high);
+    else rotate_row(x, false, rotated, n, &low, &high);
     float least = _mm512_reduce_min_ps(low), step = (_mm512_reduce_max_ps(high) - least) / 255;
     float inverse = step > FLT_MIN && step <= FLT_MAX ? 1 / step : 0;
     __m512 s = _mm512_set1_ps(inverse), middle = held(_mm512_set1_ps(-least * inverse));
     middle = _mm512_roundscale_ps(middle, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 m = lanes(n - i);
-        __m512 v = held(_mm512_fmadd_ps(_mm512_maskz_loadu_ps(m, x + i), s, middle));
+        __m512 v = held(_mm512_fmadd_ps(_mm512_maskz_loadu_ps(m, rotated + i), s, middle));
         _mm_mask_storeu_epi8(y + i, m, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
     }
     *scale = inverse > 0 ? step : 0;
-    *zero = (int32_t)_mm512_cvtss_f32(middle);
+    *offset = -*scale * _mm512_cvtss_f32(middle);
 }
 
-FN __m512 finished(const int32_t *sums, __m512 scale, __m512i zero, const wn_int8_columns *c, size_t i, __mmask16 m) {
-    __m512i totals = _mm512_mullo_epi32(zero, _mm512_maskz_loadu_epi32(m, c->totals + i));
-    __m512 product = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_maskz_loadu_epi32(m, sums + i), totals));
-    __m512 scales = _mm512_mul_ps(scale, _mm512_maskz_loadu_ps(m, c->scales + i));
-    __m512 value = _mm512_fmadd_ps(product, scales, _mm512_maskz_loadu_ps(m, c->bias + i));
-    return c->gelu ? gelu(value) : value;
+FN __m512 finished(const int32_t *sums, __m512 scale, __m512 offset, const wn_int8_columns *c, size_t i, __mmask16 m,
+                   const bool with_gelu) {
+    __m512 sum = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(m, sums + i));
+    __m512 rest = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(m, c->totals + i), offset, _mm512_maskz_loadu_ps(m, c->bias + i));
+    __m512 value = _mm512_fmadd_ps(sum, _mm512_mul_ps(scale, _mm512_maskz_loadu_ps(m, c->scales + i)), rest);
+    return with_gelu ? gelu(value) : value;
 }
 
-static void wn_finish_int8_avx512(const int32_t *sums, float scale, int32_t zero, const wn_int8_columns *columns,
-                                  void *y, size_t n) {
-    __m512 s = _mm512_set1_ps(scale);
-    __m512i z = _mm512_set1_epi32(zero);
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 m = lanes(n - i);
-        __m512 value = finished(sums, s, z, columns, i, m);
-        if (columns->halves) _mm256_mask_storeu_epi16((uint16_t *)y + i, m, narrow16(value));
-        else _mm512_mask_storeu_ps((float *)y + i, m, value);
+FN void finish_row(const int32_t *sums, float scale, float offset, const wn_int8_columns *c, void *y, size_t n,
+                   const bool with_gelu, const bool halves) {
+    __m512 s = _mm512_set1_ps(scale), o = _mm512_set1_ps(offset);
+    for (size_t i = 0; i < n; i += 32) { /* two chains hide each other's latency */
+        __mmask16 m0 = lanes(n - i), m1 = n - i > 16 ? lanes(n - i - 16) : 0;
+        __m512 v0 = finished(sums, s, o, c, i, m0, with_gelu), v1 = finished(sums, s, o, c, i + 16, m1, with_gelu);
+        if (halves) {
+            _mm256_mask_storeu_epi16((uint16_t *)y + i, m0, narrow16(v0));
+            _mm256_mask_storeu_epi16((uint16_t *)y + i + 16, m1, narrow16(v1));
+        } else {
+            _mm512_mask_storeu_ps((float *)y + i, m0, v0);
+            _mm512_mask_storeu_ps((float *)y + i + 16, m1, v1);
+        }
     }
+}
+
+static void wn_finish_int8_avx512(const int32_t *sums, float scale, float offset, const wn_int8_columns *columns,
+                                  void *y, size_t n) {
+    if (columns->gelu && columns->halves) finish_row(sums, scale, offset, columns, y, n, true, true);
+    else if (columns->gelu) finish_row(sums, scale, offset, columns, y, n, true, false);
+    else finish_row(sums, scale, offset, columns, y, n, false, columns->halves);
 }
 
 #if defined(__clang__)

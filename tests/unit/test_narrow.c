@@ -193,22 +193,26 @@ static void attention_bf16_matches_double(void **unused) { each_table(attention_
 /* ---- int8: every table has the twin's bits --------------------------------- */
 
 static void bytes_case(const wn_narrow *k, size_t n, float range) {
-    float *x = malloc((n + 1) * sizeof *x), scale, twin_scale;
+    float *x = malloc((n + 1) * sizeof *x), *rotated = malloc(n * sizeof *x), scale, offset, twin_scale, twin_offset;
     uint8_t *bytes = malloc(n + 1), *twin = malloc(n + 1);
-    int32_t zero, twin_zero;
+    uint16_t *half = malloc(n * sizeof *half);
     for (size_t i = 0; i < n; i++) x[i + 1] = uniform(i % 97 ? range : 30 * range); /* outliers */
-    bytes[n] = 0xab;
-    k->quantize_u8(x + 1, bytes, n, &scale, &zero);
-    wn_narrow_c.quantize_u8(x + 1, twin, n, &twin_scale, &twin_zero);
-    assert_int_equal(bytes[n], 0xab);
-    assert_memory_equal(bytes, twin, n);
-    assert_memory_equal(&scale, &twin_scale, sizeof scale);
-    assert_int_equal(zero, twin_zero);
-    for (size_t i = 0; i < n; i++) {
-        double back = (double)scale * (bytes[i] - zero);
-        assert_true(fabs(back - (double)x[i + 1]) <= (double)scale * 1.001);
+    wn_narrow_c.f32_to_bf16(x + 1, half, n);
+    for (int halves = 0; halves < 2; halves++) {
+        const void *from = halves ? (const void *)half : x + 1;
+        bytes[n] = 0xab;
+        k->quantize_u8(from, halves, rotated, bytes, n, &scale, &offset);
+        wn_narrow_c.quantize_u8(from, halves, rotated, twin, n, &twin_scale, &twin_offset);
+        assert_int_equal(bytes[n], 0xab);
+        assert_memory_equal(bytes, twin, n);
+        assert_memory_equal(&scale, &twin_scale, sizeof scale);
+        assert_memory_equal(&offset, &twin_offset, sizeof offset);
+        for (size_t i = 0; i < n; i++) {
+            double back = (double)scale * bytes[i] + (double)offset;
+            assert_true(fabs(back - (double)rotated[i]) <= (double)scale * 1.001);
+        }
     }
-    free(x), free(bytes), free(twin);
+    free(x), free(rotated), free(bytes), free(twin), free(half);
 }
 /* The twin's bits, in place too; rotated twice a block is WN_ROTATION times itself. */
 static void rotation_case(const wn_narrow *k, size_t n) {
@@ -230,31 +234,31 @@ static void bytes_of_no_numbers(const wn_narrow *k) {
     static const float values[] = {NAN, INFINITY, -INFINITY, 1, -1, 0};
     for (size_t a = 0; a < 6; a++)
         for (size_t b = 0; b < 6; b++) {
-            float x[2] = {values[a], values[b]}, scale, twin_scale;
+            float x[2] = {values[a], values[b]}, rotated[2], scale, offset, twin_scale, twin_offset;
             uint8_t bytes[2], twin[2];
-            int32_t zero, twin_zero;
-            k->quantize_u8(x, bytes, 2, &scale, &zero);
-            wn_narrow_c.quantize_u8(x, twin, 2, &twin_scale, &twin_zero);
+            k->quantize_u8(x, false, rotated, bytes, 2, &scale, &offset);
+            wn_narrow_c.quantize_u8(x, false, rotated, twin, 2, &twin_scale, &twin_offset);
             assert_memory_equal(bytes, twin, 2);
-            assert_true(scale == twin_scale && zero == twin_zero);
+            assert_true(scale == twin_scale && offset == twin_offset);
         }
 }
 static void finish_case(const wn_narrow *k, size_t n, bool gelu, bool halves) {
-    int32_t *sums = malloc((n + 1) * sizeof *sums), *totals = malloc((n + 1) * sizeof *totals);
-    float *scales = malloc((n + 1) * sizeof *scales), *bias = malloc((n + 1) * sizeof *bias);
+    int32_t *sums = malloc((n + 1) * sizeof *sums);
+    float *totals = malloc((n + 1) * sizeof *totals), *scales = malloc((n + 1) * sizeof *scales), *bias = malloc((n + 1) * sizeof *bias);
     float *y = malloc((n + 1) * sizeof *y), *twin = malloc((n + 1) * sizeof *twin);
     for (size_t i = 0; i < n; i++) {
-        sums[i] = (int32_t)(next() >> 40) - (1 << 23), totals[i] = (int32_t)(next() >> 48) - (1 << 15);
+        sums[i] = (int32_t)(next() >> 36) - (1 << 27), totals[i] = uniform(1);
         scales[i] = uniform(1e-4f), bias[i] = uniform(1);
     }
     const wn_int8_columns c = {scales, totals, bias, gelu, halves};
     memset(y, 0xab, (n + 1) * sizeof *y), memset(twin, 0xab, (n + 1) * sizeof *twin);
-    k->finish_int8(sums, 0.01f, 117, &c, y, n);
-    wn_narrow_c.finish_int8(sums, 0.01f, 117, &c, twin, n);
+    k->finish_int8(sums, 0.01f, -1.17f, &c, y, n);
+    wn_narrow_c.finish_int8(sums, 0.01f, -1.17f, &c, twin, n);
     assert_memory_equal(y, twin, (n + 1) * sizeof *y);
     for (size_t i = 0; i < n && !gelu && !halves; i++) {
-        double want = (double)(sums[i] - 117 * totals[i]) * (double)0.01f * (double)scales[i] + (double)bias[i];
-        assert_true(fabs((double)y[i] - want) <= 3e-7 * (fabs(want) + fabs((double)bias[i])));
+        double product = sums[i] * (double)0.01f * (double)scales[i], rest = (double)totals[i] * (double)-1.17f;
+        double want = product + rest + (double)bias[i];
+        assert_true(fabs((double)y[i] - want) <= 3e-7 * (fabs(product) + fabs(rest) + fabs((double)bias[i])));
     }
     free(sums), free(totals), free(scales), free(bias), free(y), free(twin);
 }
