@@ -33,6 +33,7 @@ test:
 	@tools/test.sh
 
 bench:
+	-@tools/setup.sh bench
 	@tools/build.sh build all
 	@tools/bench.sh
 

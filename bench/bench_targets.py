@@ -16,7 +16,7 @@ def met(t):
 
 def line(t):
     bound = f"{'at most' if t.most else 'at least'} {t.bound:g}"
-    return f"{'met   ' if met(t) else 'MISSED'} {t.what}: {t.value:.2f} (target: {bound}{'; ' + t.note if t.note else ''})"
+    return f"{'met   ' if met(t) else 'MISSED'} {t.what}: {t.value:.4g} (target: {bound}{'; ' + t.note if t.note else ''})"
 
 
 def show(targets):
@@ -90,4 +90,11 @@ def cold_start(rows):
             yield Target("a search without reranking from a cold process, ms", number(r, "median_ms"), 100, True, f"processor time {r['processor_ms']}")
 
 
-PARTS = {"rerank": rerank, "floor": floor, "embed": embed, "tokenizer": tokenizer, "scan": scan, "cold_start": cold_start}
+def quality(rows):
+    for r in rows:
+        if r["precision"] != "f32":
+            yield Target(f"nDCG@10 on DL19, {r['model']} in {r['precision']}, change", abs(number(r, "change")),
+                         {"bf16": 0.002, "int8": 0.005}[r["precision"]], True, f"{number(r, 'change'):+.4f}; Kendall's tau {number(r, 'tau'):.3f}")
+
+
+PARTS = {"rerank": rerank, "floor": floor, "embed": embed, "tokenizer": tokenizer, "scan": scan, "cold_start": cold_start, "quality": quality}

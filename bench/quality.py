@@ -1,18 +1,16 @@
 #!/usr/bin/env python3
-"""What lower precision costs in effectiveness: rerank the BM25 top-100 of TREC DL19 in f32 and bf16.
+"""quality.py -- what lower precision costs in effectiveness, the BM25 top-100 of TREC DL19 reranked: a part of `make bench`.
 
-    bench/quality.py --data shared/data/msmarco_dl19 [--build build] [--models M ...] [--precisions P ...]
-                     [--candidates 100] [--csv FILE]
+    tools/bench.sh quality [--data DIR] [--models M ...] [--precisions f32 bf16 int8] [--candidates 100]
 
 Every model scores every pair through `winnow score --precision P`. Printed for each: nDCG@10 (trec_eval's: linear
 gain, ties by document id descending), its change against f32, Kendall's tau of a query's two rankings (mean over the
 queries, and the least), the share of queries whose ten best stayed the same documents, and the largest change of a
-score. The bounds: nDCG@10 changes by at most 0.002 in bf16, 0.005 in int8; exit status 1 when one is broken.
-Python's standard library only.
+score. The bounds: nDCG@10 changes by at most 0.002 in bf16 and 0.005 in int8, either way. A precision that
+winnow or the processor lacks is left out by name. Python's standard library only. Results: bench/results/quality.csv.
 """
 import argparse
 import collections
-import csv
 import json
 import math
 import pathlib
@@ -20,8 +18,8 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-BOUNDS = {"f32": 0.0, "bf16": 0.002, "int8": 0.005}
+import bench_common as common
+import bench_targets as targets
 
 
 def load(folder, most):
@@ -47,15 +45,17 @@ def load(folder, most):
     return text, queries, qrels, pairs
 
 
-def score(build, model, precision, text, queries, pairs):
+def score(model, precision, text, queries, pairs):
     with tempfile.TemporaryFile("w+", encoding="utf-8") as f:
         for q, d in pairs:
             f.write(json.dumps({"query": queries[q], "document": text[d]}) + "\n")
         f.seek(0)
-        out = subprocess.run([str(build / "winnow"), "score", "--model", model, "--precision", precision],
-                             stdin=f, stdout=subprocess.PIPE, check=True, text=True).stdout
+        done = subprocess.run([str(common.ROOT / "build" / "winnow"), "score", "--model", str(model), "--precision", precision], stdin=f,
+                              capture_output=True, text=True)
+    if done.returncode:
+        raise common.Skip(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "winnow score failed")
     scores = collections.defaultdict(dict)
-    for (q, d), line in zip(pairs, out.splitlines(), strict=True):
+    for (q, d), line in zip(pairs, done.stdout.splitlines(), strict=True):
         r = json.loads(line)
         scores[q][d] = r.get("logit", r["score"])
     return scores
@@ -95,35 +95,27 @@ def row(model, precision, scores, base, qrels):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared" / "data" / "msmarco_dl19")
-    p.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
-    p.add_argument("--models", nargs="+", default=[str(ROOT / "models" / "reranker-minilm-l6-v0"), "bge-small-en-v1.5"])
-    p.add_argument("--precisions", nargs="+", default=["f32", "bf16"])
+    p.add_argument("--data", type=pathlib.Path, default=common.SHARED / "data" / "msmarco_dl19")
+    p.add_argument("--models", nargs="+", default=[common.RERANKER, common.MODELS / "bge-small-en-v1.5"])
+    p.add_argument("--precisions", nargs="+", choices=common.PRECISIONS, default=list(common.PRECISIONS))
     p.add_argument("--candidates", type=int, default=100)
-    p.add_argument("--csv", type=pathlib.Path)
     a = p.parse_args()
-    if not a.data.is_dir():
-        print(f"SKIPPED: no collection at {a.data}")
-        return 0
+    common.present(a.data, "collection")
     text, queries, qrels, pairs = load(a.data, a.candidates)
     rows = []
     for model in a.models:
-        base = score(a.build, model, "f32", text, queries, pairs)
+        base = score(model, "f32", text, queries, pairs)
         for precision in a.precisions:
-            scores = base if precision == "f32" else score(a.build, model, precision, text, queries, pairs)
-            r = row(model, precision, scores, base, qrels)
-            rows.append(r)
-            print("  ".join(f"{k} {v}" for k, v in r.items()), flush=True)
-    if a.csv:
-        with open(a.csv, "w", newline="") as f:
-            out = csv.DictWriter(f, rows[0])
-            out.writeheader()
-            out.writerows(rows)
-    broken = [r for r in rows if abs(r["change"]) > BOUNDS[r["precision"]]]
-    for r in broken:
-        print(f"{r['model']} {r['precision']}: nDCG@10 changed by {r['change']}, the bound is {BOUNDS[r['precision']]}")
-    return 1 if broken else 0
+            try:
+                scores = base if precision == "f32" else score(model, precision, text, queries, pairs)
+            except common.Skip as e:
+                print(f"winnow {precision}: left out ({e})", flush=True)
+                continue
+            rows.append(row(model, precision, scores, base, qrels))
+            print("  ".join(f"{k} {v}" for k, v in rows[-1].items()), flush=True)
+    targets.show(targets.quality(rows))
+    return rows
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(common.part("quality", main))

@@ -67,11 +67,14 @@ def settings():
 
 def promises():
     """Every target of every part that has results."""
-    body = []
+    body, where = [], []
     for name, of in targets.PARTS.items():
-        for t in of(rows_of(name)):
-            body.append([t.what, f"{'≤' if t.most else '≥'} {t.bound:g}", f"{t.value:.2f}", "yes" if targets.met(t) else "**no**", t.note])
-    return table(["", "target", "measured", "met", ""], body) if body else ""
+        rows = rows_of(name)
+        where += [f"{name} {rows[0]['commit']} at {rows[0]['load']}"] if rows else []
+        for t in of(rows):
+            body.append([t.what, f"{'≤' if t.most else '≥'} {t.bound:g}", f"{t.value:.3g}", "yes" if targets.met(t) else "**no**", t.note])
+    said = f"\n\nParts with their commits and the load average when they began: {'; '.join(where)}."
+    return table(["", "target", "measured", "met", ""], body) + said if body else ""
 
 
 def floor():
@@ -124,7 +127,17 @@ def cold_start():
     return table(["from a cold process", "ms", "least", "processor ms"], body) + "\n\n" + stamp(rows, "tools/bench.sh cold_start", f"; medians of {rows[0]['runs']} runs")
 
 
-BLOCKS = {"speed": speed, "settings": settings, "targets": promises, "floor": floor, "embed": embed, "tokenizer": tokenizer, "scan": scan, "cold_start": cold_start}
+def quality():
+    rows = rows_of("quality")
+    if not rows:
+        return ""
+    body = [[r["model"], r["precision"], f"{float(r['ndcg_cut_10']):.4f}", f"{float(r['change']):+.4f}" if r["precision"] != "f32" else "", r["tau"],
+             r["same_top10"]] for r in rows]
+    head = ["model", "precision", "nDCG@10", "change", "Kendall's tau", "same ten best"]
+    return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh quality", f"; {rows[0]['queries']} queries, 100 candidates each")
+
+
+BLOCKS = {"speed": speed, "settings": settings, "targets": promises, "floor": floor, "embed": embed, "tokenizer": tokenizer, "scan": scan, "cold_start": cold_start, "quality": quality}
 
 
 def write(blocks):

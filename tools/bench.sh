@@ -13,6 +13,7 @@ set -u
 cd "$(dirname "$0")/.."
 parts="
 rerank     bench/rerank_peers.py
+quality    bench/quality.py
 floor      bench/floor.py
 embed      bench/embed_peers.py
 tokenizer  bench/tokenizer_peers.py

@@ -6,6 +6,7 @@
 #                           chromium (for the pages of winnow report and winnow serve), nodejs and npm where
 #                           their commands are missing, and what makes the virtual
 #                           environment of tools/venv.sh
+#   tools/setup.sh bench    also FAISS, which make bench compares the dense scan with
 #
 # Each package is looked up with dpkg-query; apt-get runs only for those that are missing, so a
 # machine that is set up needs neither root nor network. Written for Debian 12. On a system
@@ -17,6 +18,7 @@ build_packages="gcc libc6-dev meson ninja-build pkg-config ca-certificates
     libjansson-dev libxxhash-dev libcmocka-dev libmicrohttpd-dev"
 test_packages="g++ clang libclang-rt-14-dev llvm
     gcc-aarch64-linux-gnu qemu-user python3-venv chromium chromium-driver"
+bench_packages="g++ libfaiss-dev libopenblas-dev python3-venv"
 # Asked for by command: another vendor's nodejs brings its own npm, and conflicts with Debian's.
 for command in node:nodejs npm:npm; do
     command -v "${command%:*}" >/dev/null 2>&1 || test_packages="$test_packages ${command#*:}"
@@ -25,8 +27,9 @@ done
 case "${1:-build}" in
 build) packages=$build_packages ;;
 test) packages="$build_packages $test_packages" ;;
+bench) packages="$build_packages $bench_packages" ;;
 packages) shift; packages=$* ;; # for the other scripts here
-*) echo "usage: tools/setup.sh build|test|packages NAME..." >&2; exit 2 ;;
+*) echo "usage: tools/setup.sh build|test|bench|packages NAME..." >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
