@@ -32,7 +32,8 @@ def table(head, rows):
 
 def stamp(rows, command, what=""):
     r = rows[0]
-    return f"`{command}`, commit {r['commit']}, {r['cpu']}, load average {r['load']} when it began{what}."
+    busy = " (busy with other work: believe processor times)" if float(r["load"]) > 3 else ""
+    return f"`{command}`, commit {r['commit']}, {r['cpu']}, load average {r['load']} when it began{busy}{what}."
 
 
 def whole(text):
