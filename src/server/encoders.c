@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A cache that turns out to be damaged is done without from then on: no request fails for it. */
+/* A cache that turns out to be damaged, or that the system can't read, is done without from then on: no request fails
+ * for it. (Scoring itself ends in neither.) */
 static wn_status pass_with_cache(srv_encoder *encoder, const srv_pass *pass, wn_error *err) {
     wn_status st = wn_score_cache_pairs(encoder->cache, encoder->cross, pass->queries, pass->texts, pass->n, pass->n,
                                         pass->policy, pass->scores, err);
-    if (st != WN_ERR_FORMAT) return st;
+    if (st != WN_ERR_FORMAT && st != WN_ERR_IO) return st;
     fprintf(stderr, "winnow: %s; going on without it\n", err->message);
     encoder->cache = NULL;
     return wn_cross_encoder_score_pairs(encoder->cross, pass->queries, pass->texts, pass->n, pass->n, pass->policy,

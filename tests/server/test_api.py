@@ -9,6 +9,7 @@ one, the index a few documents of examples/docs. Python's standard library only.
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -17,6 +18,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 
 from serving import EMBEDDER, RERANKER, ROOT, WINNOW, Server
 
@@ -454,6 +456,33 @@ class Documents(Api):
             thread.join()
         self.assertEqual(failures, [])
         self.assertEqual(len(self.listed("&source=w*")), 24)
+
+
+class ScoreCache(Api):
+    def test_known_pairs_give_the_same_answers_in_every_dialect(self):
+        path = os.path.join(folder, "scores")
+        index = os.path.join(folder, "docs.wnindex")
+        asks = [("/v1/rerank", {"query": QUERY, "documents": ["adapters are small", "the sea", "memory"]}),
+                ("/search", {"query": QUERY, "k": 5})]
+        plain = [timeless(self.ok(server.post(*ask))) for ask in asks]
+        for start in range(2):
+            with_cache = Server("--index", index, "--reranker", RERANKER, "--score-cache", path)
+            try:
+                for ask, want in zip(asks, plain):
+                    got = timeless(self.ok(with_cache.post(*ask)))
+                    self.assertEqual(got["results"], want["results"])
+                metrics = urllib.request.urlopen(with_cache.base + "/metrics", timeout=60).read().decode()
+                hits, misses = (int(re.search(r'score_cache_pairs_total\{result="%s"\} (\d+)' % what, metrics).group(1))
+                                for what in ("hit", "miss"))
+                self.assertEqual((hits > 3, misses > 3), (start == 1, start == 0))
+            finally:
+                with_cache.stop()
+        with open(path, "r+b") as f:
+            f.write(b"somebody's text")
+        refused = subprocess.run([WINNOW, "serve", "--listen", "127.0.0.1:0", "--reranker", RERANKER, "--score-cache", path],
+                                 capture_output=True, timeout=60, check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn(b"not a score cache", refused.stderr)
 
 
 class FullDisk(Api):

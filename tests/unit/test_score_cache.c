@@ -280,13 +280,14 @@ static off_t file_size(const char *path) {
 }
 
 static void file_stays_below_its_bound_and_forgets_the_oldest(void **state) {
-    enum { bound = 1 << 20, batch = 50, batches = 600 };
+    enum { bound = 1 << 20, batch = 50, most = 600 };
+    size_t batches = wn_test_emulated() ? 200 : most;
     counted c = {0};
     wn_scorers inner = fake_scorers(&c);
     char *path = cache_path();
     cached k = open_cached(path, &inner, bound);
-    static char text[batches][batch][16];
-    static wn_str passages[batches][batch];
+    static char text[most][batch][16];
+    static wn_str passages[most][batch];
     wn_pair_score out[batch];
     for (size_t b = 0; b < batches; b++) {
         for (size_t i = 0; i < batch; i++) {
@@ -307,7 +308,7 @@ static void file_stays_below_its_bound_and_forgets_the_oldest(void **state) {
     ask_all(&k.calls, "q", passages[1], batch, out);
     assert_int_equal(wn_score_cache_describe(k.cache).hits - hits, 2 * batch);
     close_cached(&k);
-    print_message("%d pairs, %llu kept in %lld bytes\n", batch * batches,
+    print_message("%zu pairs, %llu kept in %lld bytes\n", batch * batches,
                   (unsigned long long)(info.stored - info.evicted), (long long)file_size(path));
     assert_true(file_size(path) <= bound);
     assert_true(info.stored - info.evicted > bound / 200);
@@ -378,7 +379,7 @@ static void damage_anywhere_never_gives_a_wrong_score(void **state) {
     fclose(file);
     size_t tried = 0, refused = 0;
     uint64_t damaged = 0;
-    for (size_t at = 0; at < size; at += at < 200 ? 1 : step, tried++) {
+    for (size_t at = 0; at < size; at += at < 200 && !wn_test_emulated() ? 1 : step, tried++) {
         forget(path);
         bytes[at] ^= (char)(1 << at % 8);
         write_file(path, bytes, size);
