@@ -484,7 +484,7 @@ static void run_pass(srv_batcher *b, size_t tokens) {
         return;
     }
     /* Small passes tell little of the rate: they leave workers idle. */
-    if (tokens >= LEAST_PASS_TOKENS / 2 && ms > 0) {
+    if (tokens >= LEAST_PASS_TOKENS / 2 && ms > 0 && !encoder->from_cache) {
         double rate = (double)tokens / ms;
         encoder->tokens_per_ms = encoder->tokens_per_ms > 0 ? 0.8 * encoder->tokens_per_ms + 0.2 * rate : rate;
     }

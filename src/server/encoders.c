@@ -9,11 +9,14 @@
 /* A cache that turns out to be damaged, or that the system can't read, is done without from then on: no request fails
  * for it. (Scoring itself ends in neither.) */
 static wn_status pass_with_cache(srv_encoder *encoder, const srv_pass *pass, wn_error *err) {
+    uint64_t before = wn_score_cache_describe(encoder->cache).hits;
     wn_status st = wn_score_cache_pairs(encoder->cache, encoder->cross, pass->queries, pass->texts, pass->n, pass->n,
                                         pass->policy, pass->scores, err);
+    encoder->from_cache = wn_score_cache_describe(encoder->cache).hits != before;
     if (st != WN_ERR_FORMAT && st != WN_ERR_IO) return st;
     fprintf(stderr, "winnow: %s; going on without it\n", err->message);
     encoder->cache = NULL;
+    encoder->from_cache = false;
     return wn_cross_encoder_score_pairs(encoder->cross, pass->queries, pass->texts, pass->n, pass->n, pass->policy,
                                         pass->scores, err);
 }

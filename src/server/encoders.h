@@ -26,6 +26,7 @@ struct srv_encoder {
     size_t dim;           /* of embeddings; 0: a cross-encoder */
     char *name;           /* as the user gave it */
     wn_score_cache *cache; /* of a cross-encoder; borrowed; NULL: none */
+    bool from_cache;      /* the last pass took scores from it: its time tells nothing of the model's */
     srv_pass_fn pass;
     double tokens_per_ms; /* measured by the batcher; 0: not yet. Its thread alone */
 };
