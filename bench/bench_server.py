@@ -11,10 +11,11 @@ of clients, so what else the machine does hits all alike: believe ratios. All se
 number of threads; bench/http_load.c sends and times. Each server is a session of its own: Linux then shares the processors
 between servers and whatever else runs (autogroup), and forty threads get no more than two.
 
-Every distinct request's answer is checked: winnow's against `winnow score` and `winnow embed`, the peers' against
-winnow's to 1e-2; later answers to the same request must be the same bytes.
+winnow is there twice: in f32 as it comes, and with --precision auto. Every distinct request's answer is checked: winnow's
+against `winnow score` and `winnow embed`, the peers' against winnow's to 1e-2 (auto's to 1e-1); later answers to the
+same request must be the same bytes.
 
-The floor is the library's processor time for the same work, by the same commands over many rows (the start is
+The floor is the library's processor time for the same work in f32, by the same commands over many rows (the start is
 subtracted); cpu is the server's user and system time over its answers. Peers run under WN_BENCH_PYTHON's interpreter.
 """
 import argparse
@@ -37,6 +38,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 CACHE = pathlib.Path(os.environ.get("WINNOW_CACHE", pathlib.Path.home() / ".cache" / "winnow")) / "models"
 PYTHON = os.environ.get("WN_BENCH_PYTHON", str(ROOT / ".venv-bench" / "bin" / "python"))
 PASSAGES, DISTINCT = 20, 16
+AUTO = "winnow auto"  # --precision auto: bf16 where the processor has it
 WORDS = """a the of in to and is for was on with as by at from it his be this had which or but were not are their have
 water river city law house school music paper engine bridge court market doctor winter island science window garden
 metal history language forest price member system memory morning account answer animal border captain debate energy
@@ -123,7 +125,7 @@ class Library:
 
 class Process:
     def __init__(self, name, command, env, host=None):
-        self.name, self.peer = name, name != "winnow"
+        self.name, self.peer = name, not name.startswith("winnow")
         self.process = subprocess.Popen(command, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         start_new_session=True, stderr=subprocess.PIPE if host is None else subprocess.DEVNULL)
         while host is None:
@@ -164,9 +166,9 @@ def free_port():
 
 
 def start(name, a):
-    if name == "winnow":
+    if name.startswith("winnow"):
         return Process(name, [str(a.build / "winnow"), "serve", "--listen", "127.0.0.1:0", "--embedder", str(a.embedder), "--reranker",
-                              str(a.reranker), "--threads", str(a.threads)], {})
+                              str(a.reranker), "--threads", str(a.threads), "--precision", "auto" if name == AUTO else "f32"], {})
     port = free_port()
     env = {"WN_PEER": name, "WN_RERANKER": str(a.reranker), "WN_EMBEDDER": str(a.embedder), "WN_PEER_WORK": str(a.work), "WN_THREADS": str(a.threads),
            "OMP_NUM_THREADS": str(a.threads), "TOKENIZERS_PARALLELISM": "false"}
@@ -182,7 +184,7 @@ def check(server, kind, answers, expected):
             continue
         got = numbers(kind, server.peer, answer)
         worst = max([worst] + [abs(x - y) for x, y in zip(got, expected[i], strict=True)])
-    most = 1e-2 if server.peer else 1e-5
+    most = 1e-1 if server.name == AUTO else 1e-2 if server.peer else 1e-5
     if not worst <= most:
         sys.exit(f"{server.name}, {kind}: an answer differs from the library's by {worst}")
     return worst
@@ -251,7 +253,7 @@ def verdicts(rows):
             ratio = of("winnow", kind, 8, "p99_ms") / of("winnow", kind, 1, "p50_ms")
             say(f"{kind}, p99 at 8 clients over one request's median time", ratio, "<= 10", ratio <= 10)
     for server, kind, clients in cells:
-        if server != "winnow" and of(server, kind, clients, "answers"):
+        if not server.startswith("winnow") and of(server, kind, clients, "answers"):
             print(f"       {kind} at {clients} clients, winnow over {server}: "
                   f"{of('winnow', kind, clients, 'per_s') / of(server, kind, clients, 'per_s'):.2f} of its throughput, "
                   f"{of('winnow', kind, clients, 'cpu_ms_per_answer') / of(server, kind, clients, 'cpu_ms_per_answer'):.2f} of its processor time a request")
@@ -278,10 +280,10 @@ def main():
     p.add_argument("--without", nargs="*", default=[], help="servers to leave out")
     p.add_argument("--csv", type=pathlib.Path)
     a = p.parse_args()
-    names = [n for n in ("winnow", "sentence-transformers", "onnxruntime") if n not in a.without]
+    names = [n for n in ("winnow", AUTO, "sentence-transformers", "onnxruntime") if n not in a.without]
     if not os.path.exists(PYTHON):
         print(f"SKIPPED the peers: no {PYTHON} (tools/bench_server.sh makes it)")
-        names = ["winnow"]
+        names = [n for n in names if n.startswith("winnow")]
     commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     rows, servers, work = [], [], Work()
     print(f"{commit}, {machine()}, {a.threads} threads, load {os.getloadavg()[0]:.1f}", flush=True)
