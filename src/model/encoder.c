@@ -348,7 +348,7 @@ static wn_status config_check(const wn_model_config *c, wn_error *err) {
 
 /* WN_AUTO becomes the fastest that holds the bound on quality (bench/quality.py) with every model measured, where the
  * processor has it. bf16 changes nDCG@10 on DL19 by -0.0018 (reranker v1), +0.0008 (v0) and +0.0001 (bge-small), of
- * 0.002; int8 by -0.0018, +0.0077 and +0.0018, of 0.005: over it with v0. */
+ * 0.002; int8 by -0.0007, +0.0063 and +0.0002, of 0.005: over it with v0. */
 static wn_status precision_choose(wn_precision *precision, wn_error *err) {
     if (*precision == WN_AUTO) *precision = wn_precision_check(WN_BF16, NULL) == WN_OK ? WN_BF16 : WN_F32;
     return wn_precision_check(*precision, err);
