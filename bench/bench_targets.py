@@ -29,12 +29,12 @@ def number(row, key):
 
 
 def rerank(rows):
-    for precision, bound, only in (("f32", 0.75, ""), ("bf16", 0.65, "OpenVINO"), ("int8", 0.55, "")):
+    for precision, bound, only in (("f32", 0.75, ""), ("bf16", 0.65, "OpenVINO"), ("int8", 0.55, "ONNX Runtime"), ("int8", 0.55, "OpenVINO")):
         peers = [r for r in rows if r["precision"] == precision and r["ratio"] not in ("", None) and only in r["peer"]]
         if peers:
             best = min(peers, key=lambda r: number(r, "wall_ms"))
-            yield Target(f"reranking in {precision}, time over that of the best {precision} peer ({best['peer'].split(',')[0]})",
-                         number(best, "ratio"), bound, True, f"processor time {number(best, 'cpu_ratio'):.2f}")
+            whose = f"{best['peer'].split(',')[0]}'s" + ("" if only else f", the best {precision} peer")
+            yield Target(f"reranking in {precision}, time over {whose}", number(best, "ratio"), bound, True, f"processor time {number(best, 'cpu_ratio'):.2f}")
     mine = [r for r in rows if r["peer"] == "winnow"]
     slow = next((r for r in rows if r["peer"] == DEFAULT_USE), None)
     for r in sorted(mine, key=lambda r: number(r, "wall_ms"))[:1] if slow else ():

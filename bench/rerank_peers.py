@@ -207,7 +207,8 @@ def agrees(logits, reference):
 def settle(peers, a, pairs):
     """Each peer at the setting that takes it the least time on one query."""
     runs, setting, reference = {}, {}, None
-    clock = 1 if common.busy() else 0
+    clock, kept = 1 if common.busy() else 0, a.work / "settings.json"
+    before = json.loads(kept.read_text()) if a.reuse and kept.exists() else {}
     for name, precision, maker in PEERS:
         if precision not in a.precisions or name.split(",")[0] in a.without:
             continue
@@ -216,17 +217,20 @@ def settle(peers, a, pairs):
         except ImportError as e:
             print(f"{name} {precision}: left out ({e})", flush=True)
             continue
-        tried = {}
+        tried, known = {}, before.get(f"{name} {precision}")
         for s, f in settings.items():
+            if known in settings and s != known:
+                continue
             logits = f(pairs)
             if precision == "f32" and logits is not None:
                 reference = [float(x) for x in logits] if reference is None else reference
                 if not agrees(logits, reference):
                     sys.exit(f"{name}, {s}: its logits are another model's")
-            tried[s] = (min(common.timed(f, pairs)[clock] for _ in range(a.tries)), f)
+            tried[s] = (0 if s == known else min(common.timed(f, pairs)[clock] for _ in range(a.tries)), f)
         best = min(tried, key=lambda s: tried[s][0])
         setting[name, precision], runs[name, precision] = best, tried[best][1]
         print(f"{name} {precision}: best at {best}", flush=True)
+    kept.write_text(json.dumps({f"{k[0]} {k[1]}": v for k, v in setting.items()}))
     return runs, setting
 
 
@@ -256,6 +260,7 @@ def arguments():
     p.add_argument("--queries", type=int, default=4)
     p.add_argument("--tries", type=int, default=2, help="runs of a setting before one is chosen; the first, unmeasured one comes on top")
     p.add_argument("--threads", type=int, default=common.THREADS)
+    p.add_argument("--reuse", action="store_true", help="the settings that an earlier run found best, untried")
     p.add_argument("--precisions", nargs="+", choices=common.PRECISIONS, default=list(common.PRECISIONS))
     p.add_argument("--without", nargs="*", default=[], help="peers to leave out")
     return p.parse_args()
