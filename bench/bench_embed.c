@@ -19,7 +19,7 @@ typedef struct documents {
     size_t n;
 } documents;
 
-static void die(const char *what) {
+static _Noreturn void die(const char *what) {
     fprintf(stderr, "bench_embed: %s\n", what);
     exit(1);
 }

@@ -41,7 +41,7 @@ typedef struct options {
     wn_precision precision;
 } options;
 
-static void die(const char *what) {
+static _Noreturn void die(const char *what) {
     fprintf(stderr, "bench_floor: %s\n", what);
     exit(1);
 }

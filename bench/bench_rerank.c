@@ -39,7 +39,7 @@ static double clock_ms(clockid_t id) {
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-static void die(const char *what) {
+static _Noreturn void die(const char *what) {
     fprintf(stderr, "bench_rerank: %s\n", what);
     exit(1);
 }
