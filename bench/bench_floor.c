@@ -453,7 +453,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--threads")) o.threads = value;
         else die(argv[i]);
     }
-    if (o.layers < 1 || o.layers > 24 || o.pairs < 1 || o.pairs > 1000 || o.tokens < 4 || o.tokens > 400 || o.rounds < 1 ||
+    if (o.layers < 2 || o.layers > 24 || o.pairs < 1 || o.pairs > 1000 || o.tokens < 4 || o.tokens > 400 || o.rounds < 1 ||
         o.rounds > MOST_ROUNDS || o.threads < 1 || o.threads > MOST_THREADS)
         die("an option is out of range");
     if (!strcmp(argv[1], "make")) model_make(&o);
