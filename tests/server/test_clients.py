@@ -222,6 +222,10 @@ class HuggingFace(Client):
         self.near(got[0].tolist(), vectors(TEXTS[:1])[0])
 
 
+# CPython 3.11 now and then, while hypothesis describes a strategy: no word about the server.
+PYTHONS_OWN = "SystemError: AST constructor recursion depth mismatch"
+
+
 class OpenApi(Client):
     """Models of a few layers and an index of three lines: what is tested is the door, not the house."""
 
@@ -252,6 +256,9 @@ class OpenApi(Client):
         done, cases = self.schemathesis(seconds)
         if not cases:  # a busy machine: the time went into reading the document
             done, cases = self.schemathesis(5 * seconds)
+        for _ in range(2):
+            if PYTHONS_OWN not in done.stdout: break
+            done, cases = self.schemathesis(seconds)
         tail = done.stdout[-6000:] + done.stderr[-2000:]
         self.assertEqual(done.returncode, 0, tail)
         self.assertGreater(cases, 50, tail)
