@@ -5,6 +5,7 @@
  * CORPUS.jsonl is BEIR's: a document is its title, a blank and its text. Each line on standard input, whatever it
  * says, embeds the first --documents of them in one call; the answer is a line with wall and processor
  * milliseconds and the number of tokens read (the passages' own, without the special ones). */
+#include "bench_program.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include <winnow/model.h>
@@ -18,17 +19,6 @@ typedef struct documents {
     wn_str *texts;
     size_t n;
 } documents;
-
-static _Noreturn void die(const char *what) {
-    fprintf(stderr, "bench_embed: %s\n", what);
-    exit(1);
-}
-
-static double clock_ms(clockid_t id) {
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
 
 static wn_str document_of(const json_t *row) {
     const char *title = json_string_value(json_object_get(row, "title")), *body = json_string_value(json_object_get(row, "text"));
@@ -75,12 +65,6 @@ static void serve(wn_bi_encoder *encoder, const documents *d) {
     }
     free(out);
     free(fits);
-}
-
-static bool precision_read(const char *name, wn_precision *out) {
-    for (wn_precision p = WN_F32; p <= WN_AUTO; p++)
-        if (!strcmp(name, wn_precision_name(p))) return *out = p, true;
-    return false;
 }
 
 int main(int argc, char **argv) {

@@ -20,6 +20,7 @@
  * the system may take back. One precision a process, so that peaks are of one.
  *
  * Prints one CSV line under its names; floor.py runs it for each precision. */
+#include "bench_program.h"
 #include "core/memory.h"
 #include "core/threadpool.h"
 #include "kernels/gemm.h"
@@ -40,25 +41,6 @@ typedef struct options {
     int layers, pairs, tokens, rounds, threads;
     wn_precision precision;
 } options;
-
-static _Noreturn void die(const char *what) {
-    fprintf(stderr, "bench_floor: %s\n", what);
-    exit(1);
-}
-
-static double clock_ms(clockid_t id) {
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
-static uint32_t next_random(void) {
-    static uint64_t state = 88172645463325252ull;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 32);
-}
 
 static uint16_t bf16_of(float x) {
     uint32_t bits;
@@ -84,13 +66,13 @@ static void numbers_write(FILE *file, size_t n, filling how) {
     if (normal[0] == 0)
         for (int i = 0; i < 1024; i++) {
             float sum = 0; /* of four uniforms: near enough to normal, deviation 0.02 */
-            for (int j = 0; j < 4; j++) sum += (float)next_random() / 4294967296.0f - 0.5f;
+            for (int j = 0; j < 4; j++) sum += (float)random_32() / 4294967296.0f - 0.5f;
             normal[i] = sum * 0.0346f;
         }
     for (size_t done = 0; done < n;) {
         size_t part = n - done < 1 << 16 ? n - done : 1 << 16;
         for (size_t i = 0; i < part; i++)
-            block[i] = how == RANDOM ? bf16_of(normal[next_random() & 1023]) : bf16_of(how == ONES ? 1 : 0);
+            block[i] = how == RANDOM ? bf16_of(normal[random_32() & 1023]) : bf16_of(how == ONES ? 1 : 0);
         if (fwrite(block, 2, part, file) != part) die("the model cannot be written");
         done += part;
     }
@@ -212,9 +194,9 @@ typedef struct floor_work {
 static void *operand(size_t bytes, dnnl_data_type_t type) {
     unsigned char *p = wn_malloc_aligned(bytes);
     if (!p) die("out of memory");
-    for (size_t i = 0; type == dnnl_f32 && i < bytes / 4; i++) ((float *)p)[i] = next_random() & 1 ? 0.01f : -0.01f;
-    for (size_t i = 0; type == dnnl_bf16 && i < bytes / 2; i++) ((uint16_t *)p)[i] = bf16_of(next_random() & 1 ? 0.01f : -0.01f);
-    for (size_t i = 0; type != dnnl_f32 && type != dnnl_bf16 && i < bytes; i++) p[i] = (unsigned char)(1 + (next_random() & 3));
+    for (size_t i = 0; type == dnnl_f32 && i < bytes / 4; i++) ((float *)p)[i] = random_32() & 1 ? 0.01f : -0.01f;
+    for (size_t i = 0; type == dnnl_bf16 && i < bytes / 2; i++) ((uint16_t *)p)[i] = bf16_of(random_32() & 1 ? 0.01f : -0.01f);
+    for (size_t i = 0; type != dnnl_f32 && type != dnnl_bf16 && i < bytes; i++) p[i] = (unsigned char)(1 + (random_32() & 3));
     return p;
 }
 
@@ -316,7 +298,7 @@ typedef struct batch {
 
 /* By Zipf's law, as the words of a text: the r-th with a chance of 1/r. So as much of the word table is read. */
 static int32_t word(void) {
-    double u = (double)next_random() / 4294967296.0;
+    double u = (double)random_32() / 4294967296.0;
     return (int32_t)(4 + exp(u * log(WORDS - 5)));
 }
 
@@ -430,12 +412,6 @@ static void measure(const options *o) {
     wn_weights_close(weights);
     wn_model_config_release(&config);
     free(out), free(b.ids), free(b.starts);
-}
-
-static bool precision_read(const char *name, wn_precision *out) {
-    for (wn_precision p = WN_F32; p < WN_AUTO; p++)
-        if (!strcmp(name, wn_precision_name(p))) return *out = p, true;
-    return false;
 }
 
 int main(int argc, char **argv) {

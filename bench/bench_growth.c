@@ -5,6 +5,7 @@
  * A line on standard input, "PAIRS LENGTH", scores that many pairs of LENGTH tokens each (special ones included:
  * 16 to 512) in one call, tokenising included; the answer is a line with wall and processor milliseconds. Texts are
  * common words, each one token, in an order of their own for every pair: no cache can help. */
+#include "bench_program.h"
 #include <winnow/model.h>
 
 #include <stdio.h>
@@ -19,29 +20,10 @@ static const char *const words[] = {"water", "river", "city",   "law",    "house
                                     "forest", "price", "member", "system", "memory",  "morning", "account", "answer", "animal", "energy"};
 enum { NWORDS = sizeof words / sizeof *words };
 
-static void die(const char *what) {
-    fprintf(stderr, "bench_growth: %s\n", what);
-    exit(1);
-}
-
-static double clock_ms(clockid_t id) {
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
-static uint32_t next_random(void) {
-    static uint64_t state = 88172645463325252ull;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 32);
-}
-
 /* n words into text, which has room for n * WORD_BYTES. */
 static wn_str sentence(char *text, size_t n) {
     size_t len = 0;
-    for (size_t i = 0; i < n; i++) len += (size_t)sprintf(text + len, i ? " %s" : "%s", words[next_random() % NWORDS]);
+    for (size_t i = 0; i < n; i++) len += (size_t)sprintf(text + len, i ? " %s" : "%s", words[random_32() % NWORDS]);
     return (wn_str){text, len};
 }
 
@@ -64,12 +46,6 @@ static void answer(wn_cross_encoder *encoder, size_t pairs, size_t length) {
     printf("%.3f %.3f\n", wall, cpu);
     fflush(stdout);
     free(texts);
-}
-
-static bool precision_read(const char *name, wn_precision *out) {
-    for (wn_precision p = WN_F32; p <= WN_AUTO; p++)
-        if (!strcmp(name, wn_precision_name(p))) return *out = p, true;
-    return false;
 }
 
 int main(int argc, char **argv) {

@@ -9,6 +9,7 @@
  *
  * --serve: for rerank_peers.py, which interleaves us with the peers. A query's number a line on standard
  * input, its wall and processor milliseconds and its tokens on standard output. */
+#include "bench_program.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include <winnow/model.h>
@@ -32,17 +33,6 @@ static text *corpus;
 static size_t ncorpus, corpus_cap;
 static query *queries;
 static size_t nqueries, queries_cap;
-
-static double clock_ms(clockid_t id) {
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
-static _Noreturn void die(const char *what) {
-    fprintf(stderr, "bench_rerank: %s\n", what);
-    exit(1);
-}
 
 static FILE *open_in(const char *dir, const char *name) {
     char path[2048];
@@ -130,12 +120,6 @@ static void serve(wn_cross_encoder *encoder) {
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
-}
-
-static bool precision_read(const char *name, wn_precision *out) {
-    for (wn_precision p = WN_F32; p <= WN_AUTO; p++)
-        if (!strcmp(name, wn_precision_name(p))) return *out = p, true;
-    return false;
 }
 
 static void measure(wn_cross_encoder *encoder, int repeat) {

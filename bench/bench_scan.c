@@ -11,6 +11,7 @@
  * of OpenMP spin). The scan over codes must give the f32 scan's hits and scores bit for bit, or the
  * program fails. FAISS sums in another order, so its lists are compared by overlap. FAISS (IndexFlatIP) uses
  * threads for several queries only, so it is asked one query and all of them. */
+#include "bench_program.h"
 #include "core/memory.h"
 #include "core/threadpool.h"
 #include "index/vector_codes.h"
@@ -36,29 +37,11 @@ typedef struct setup {
     wn_pool *pool;
 } setup;
 
-static void die(const char *what) {
-    fprintf(stderr, "bench_scan: %s\n", what);
-    exit(1);
-}
-
-static double clock_ms(clockid_t id) {
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 /* ---- Data ------------------------------------------------------------------------- */
 
-static uint64_t state = 88172645463325252ull;
-static uint64_t random_bits(void) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
 /* Mean 0, deviation about 1: the sum of eight bytes. */
 static float noise(void) {
-    uint64_t bits = random_bits();
+    uint64_t bits = next_random();
     int sum = 0;
     for (int i = 0; i < 8; i++) sum += (int)(bits >> (8 * i) & 255);
     return (float)(sum - 1020) / 209.0f;
@@ -77,12 +60,12 @@ static void fill(setup *s, const float *real, size_t nreal) {
     for (size_t i = 0; i < ncentres * dim; i++) centres[i] = noise();
     for (size_t r = 0; r < s->rows; r++) {
         float *x = s->all + r * dim;
-        const float *base = real ? real + r % nreal * dim : centres + random_bits() % ncentres * dim;
+        const float *base = real ? real + r % nreal * dim : centres + next_random() % ncentres * dim;
         if (real && r < nreal) {
             memcpy(x, base, dim * sizeof *x);
             continue;
         }
-        const float *a = real ? real + random_bits() % nreal * dim : NULL, *b = real ? real + random_bits() % nreal * dim : NULL;
+        const float *a = real ? real + next_random() % nreal * dim : NULL, *b = real ? real + next_random() % nreal * dim : NULL;
         for (size_t i = 0; i < dim; i++) x[i] = base[i] + (real ? 0.5f * (a[i] - b[i]) : noise());
         normalise(x, dim);
     }
@@ -127,7 +110,7 @@ static void make(setup *s) {
     for (size_t r = 0; r < s->rows; r++) v->ids[r] = (int64_t)r;
     for (size_t q = 0; q < s->nq; q++) {
         float *x = s->queries + q * s->dim;
-        const float *from = s->all + random_bits() % s->rows * s->dim;
+        const float *from = s->all + next_random() % s->rows * s->dim;
         double deviation = 0.7 / sqrt((double)s->dim);
         for (size_t i = 0; i < s->dim; i++) x[i] = from[i] + (float)deviation * noise();
         normalise(x, s->dim);
