@@ -96,7 +96,7 @@ def row(model, precision, scores, base, qrels):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", type=pathlib.Path, default=common.SHARED / "data" / "msmarco_dl19")
-    p.add_argument("--models", nargs="+", default=[common.RERANKER, common.MODELS / "bge-small-en-v1.5"])
+    p.add_argument("--models", nargs="+", default=[common.RERANKER, common.MODELS / "bge-small-en-v1.5", common.ROOT / "models" / "reranker-minilm-l6-v0"])
     p.add_argument("--precisions", nargs="+", choices=common.PRECISIONS, default=list(common.PRECISIONS))
     p.add_argument("--candidates", type=int, default=100)
     a = p.parse_args()
