@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t interrupted;
@@ -11,12 +10,6 @@ static volatile sig_atomic_t interrupted;
 static void on_interrupt(int signal) {
     (void)signal;
     interrupted = 1;
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 void cli_progress_start(cli_progress *progress, bool quiet) {
@@ -53,7 +46,7 @@ bool cli_progress_update(void *ctx, const char *stage, uint64_t done, uint64_t t
     cli_progress *progress = ctx;
     if (interrupted) return false;
     if (!progress->enabled) return true;
-    double t = now();
+    double t = cli_now_ms() / 1e3;
     if (!progress->stage || strcmp(progress->stage, stage) != 0) {
         progress->stage = stage;
         progress->started = t;

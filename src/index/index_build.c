@@ -10,12 +10,12 @@
  * and nothing is lost. Rejected: a lock file (it stays behind after a kill), and flock on the
  * index (closing that descriptor would drop SQLite's own POSIX locks in this process). */
 #include "index/index_build.h"
+#include "core/clock.h"
 #include "index/passage.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -30,11 +30,7 @@ wn_build_options wn_build_options_default(void) {
                               .stemming = true};
 }
 
-double wn_builder_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
+double wn_builder_now(void) { return wn_now_ms() * 1e-3; }
 
 wn_status wn_builder_progress(wn_builder *b, const char *stage, uint64_t done, uint64_t total,
                               bool always, wn_error *err) {

@@ -13,6 +13,7 @@
  * A hash is taken over the finished file and not while it arrives: a resumed file has to be read
  * from disk anyway, and one way is one thing to test. 133 MB take about 0.3 s. */
 #include "model/http.h"
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/file.h"
 
@@ -132,11 +133,7 @@ static bool report(wn_http *http, uint64_t done) {
                                  http->before + done, http->total);
 }
 
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+static double seconds(void) { return wn_now_ms() * 1e-3; }
 
 /* libcurl calls this at least once a second. Its own LOW_SPEED_TIME looks at an average over five
  * seconds, so that a limit below that means nothing; a stall is "no byte", which needs no average. */

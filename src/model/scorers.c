@@ -3,16 +3,9 @@
  * With a deadline, pairs are scored in the order given in small batches, and no batch is begun that
  * would end late if it took as long as the slowest before it. The first batch has no measure: so the
  * call is late by one batch at most. */
+#include "core/clock.h"
 #include "core/error.h"
 #include "model/model.h"
-
-#include <time.h>
-
-static double now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 static wn_status embed(void *ctx, const wn_str *texts, size_t n, wn_role role, wn_length_policy policy,
                        float *out, wn_fit *fits, wn_error *err) {
@@ -22,15 +15,15 @@ static wn_status embed(void *ctx, const wn_str *texts, size_t n, wn_role role, w
 static wn_status score(void *ctx, wn_str query, const wn_str *passages, size_t n, wn_length_policy policy,
                        size_t batch_size, double time_left_ms, wn_pair_score *out, size_t *done,
                        wn_error *err) {
-    double deadline = time_left_ms > 0 ? now_ms() + time_left_ms : 0, slowest = 0;
+    double deadline = time_left_ms > 0 ? wn_now_ms() + time_left_ms : 0, slowest = 0;
     size_t scored = 0, batch = deadline > 0 && batch_size && batch_size < n ? batch_size : n;
     while (scored < n) {
-        double begin = now_ms();
+        double begin = wn_now_ms();
         if (deadline > 0 && begin + slowest > deadline) break;
         size_t count = n - scored < batch ? n - scored : batch;
         WN_TRY(wn_cross_encoder_score_batch(ctx, query, passages + scored, count, batch_size, policy,
                                             out + scored, err));
-        double took = now_ms() - begin;
+        double took = wn_now_ms() - begin;
         if (took > slowest) slowest = took;
         scored += count;
     }

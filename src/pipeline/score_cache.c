@@ -139,6 +139,18 @@ static wn_status look_up(wn_score_cache *cache, call *c, const wn_str *queries, 
     return st;
 }
 
+/* A call's keys, what the store knows of them in out, and what it does not in c. */
+static wn_status begin(wn_score_cache *cache, call *c, const wn_hash *model, const wn_str *queries, bool one,
+                       const wn_str *passages, size_t n, wn_length_policy policy, wn_pair_score *out, wn_error *err) {
+    WN_TRY(allocate(c, n, err));
+    WN_TRY(make_keys(model, queries, one, passages, n, policy, c->keys, err));
+    return look_up(cache, c, queries, one, passages, n, out, err);
+}
+
+static void place(const call *c, size_t computed, wn_pair_score *out) {
+    for (size_t i = 0; i < computed; i++) out[c->places[i]] = c->computed[i];
+}
+
 /* The first n pairs of the call, all of which have scores now. */
 static wn_status remember(wn_score_cache *cache, const call *c, size_t n, size_t computed, const wn_pair_score *out,
                           wn_error *err) {
@@ -160,17 +172,15 @@ static wn_status score(void *ctx, wn_str query, const wn_str *passages, size_t n
         return inner->score(inner->score_ctx, query, passages, n, policy, batch_size, time_left_ms, out, done, err);
     call c = {0};
     size_t computed = 0, scored = n;
-    double begin = wn_now_ms();
+    double began = wn_now_ms();
     wn_status st = WN_OK;
-    WN_TRY_GOTO(allocate(&c, n, err));
-    WN_TRY_GOTO(make_keys(&s->model, &query, true, passages, n, policy, c.keys, err));
-    WN_TRY_GOTO(look_up(s->cache, &c, &query, true, passages, n, out, err));
+    WN_TRY_GOTO(begin(s->cache, &c, &s->model, &query, true, passages, n, policy, out, err));
     if (c.nmissing) {
-        double left = time_left_ms > 0 ? time_left_ms - (wn_now_ms() - begin) : 0;
+        double left = time_left_ms > 0 ? time_left_ms - (wn_now_ms() - began) : 0;
         if (time_left_ms <= 0 || left > 0)
             WN_TRY_GOTO(inner->score(inner->score_ctx, query, c.missing, c.nmissing, policy, batch_size, left, c.computed,
                                      &computed, err));
-        for (size_t i = 0; i < computed; i++) out[c.places[i]] = c.computed[i];
+        place(&c, computed, out);
         if (computed < c.nmissing) scored = c.places[computed]; /* before it, all have scores */
     }
     WN_TRY_GOTO(remember(s->cache, &c, scored, computed, out, err));
@@ -188,13 +198,11 @@ wn_status wn_score_cache_pairs(wn_score_cache *cache, wn_cross_encoder *encoder,
     call c = {0};
     wn_hash model;
     wn_status st = WN_OK;
-    WN_TRY_GOTO(allocate(&c, n, err));
     WN_TRY_GOTO(wn_model_identity(wn_cross_encoder_model(encoder), &model, err));
-    WN_TRY_GOTO(make_keys(&model, queries, false, documents, n, policy, c.keys, err));
-    WN_TRY_GOTO(look_up(cache, &c, queries, false, documents, n, out, err));
+    WN_TRY_GOTO(begin(cache, &c, &model, queries, false, documents, n, policy, out, err));
     if (c.nmissing)
         WN_TRY_GOTO(wn_cross_encoder_score_pairs(encoder, c.queries, c.missing, c.nmissing, batch_size, policy, c.computed, err));
-    for (size_t i = 0; i < c.nmissing; i++) out[c.places[i]] = c.computed[i];
+    place(&c, c.nmissing, out);
     st = remember(cache, &c, n, c.nmissing, out, err);
 fail:
     release(&c);
