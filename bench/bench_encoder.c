@@ -6,6 +6,7 @@
  * one call; the first FIRST tokens have type 0, the others 1. Every job is run once to warm up, then
  * all jobs N times; printed are the median and the least milliseconds a job, tokens a second, and the processor
  * time, which other programs on the machine disturb less. --print writes logits (or embeddings) first. */
+#include "bench_program.h"
 #include "core/memory.h"
 #include "model/encoder.h"
 
@@ -24,13 +25,7 @@ static uint32_t *starts;
 static size_t nids, nsequences, njobs, ids_cap, starts_cap;
 static job *jobs;
 
-static double clock_read(clockid_t id) {
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int die(const wn_error *err) {
+static int fail(const wn_error *err) {
     fprintf(stderr, "bench_encoder: %s\n", err->message);
     return 1;
 }
@@ -113,30 +108,30 @@ int main(int argc, char **argv) {
         else return fprintf(stderr, "bench_encoder: what is %s?\n", argv[i]), 2;
     }
     if (!file_read(argv[2])) return fprintf(stderr, "bench_encoder: cannot read %s\n", argv[2]), 1;
-    double t = clock_read(CLOCK_MONOTONIC);
+    double t = clock_s(CLOCK_MONOTONIC);
     if (wn_model_config_read(argv[1], &config, &err) || wn_weights_open(argv[1], &weights, &err) ||
         wn_encoder_create(&config, weights, WN_F32, &encoder, &err) ||
         wn_session_create_grouped(encoder, threads, group, &session, &err))
-        return die(&err);
-    double load = clock_read(CLOCK_MONOTONIC) - t;
+        return fail(&err);
+    double load = clock_s(CLOCK_MONOTONIC) - t;
     bool classify = config.kind == WN_MODEL_CROSS_ENCODER;
     size_t width = classify ? config.labels : config.hidden;
     float *out = malloc(nsequences * width * sizeof *out);
     uint32_t *local = malloc((nsequences + 1) * sizeof *local);
     double *times = malloc((size_t)repeat * njobs * sizeof *times);
     for (size_t j = 0; j < njobs; j++)
-        if (job_run(session, &jobs[j], classify, local, out + jobs[j].first * width, &err)) return die(&err);
+        if (job_run(session, &jobs[j], classify, local, out + jobs[j].first * width, &err)) return fail(&err);
     for (size_t i = 0; print && i < nsequences * width; i++)
         printf("%.9g%c", (double)out[i], (i + 1) % width ? ' ' : '\n');
-    double wall = 0, cpu = clock_read(CLOCK_PROCESS_CPUTIME_ID);
+    double wall = 0, cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
     size_t n = 0;
     for (int r = 0; r < repeat; r++)
         for (size_t j = 0; j < njobs; j++) {
-            t = clock_read(CLOCK_MONOTONIC);
-            if (job_run(session, &jobs[j], classify, local, out, &err)) return die(&err);
-            wall += times[n++] = clock_read(CLOCK_MONOTONIC) - t;
+            t = clock_s(CLOCK_MONOTONIC);
+            if (job_run(session, &jobs[j], classify, local, out, &err)) return fail(&err);
+            wall += times[n++] = clock_s(CLOCK_MONOTONIC) - t;
         }
-    cpu = clock_read(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     if (n) {
         qsort(times, n, sizeof *times, by_value);
         fprintf(stderr, "winnow f32: median %.1f ms, least %.1f ms a job, cpu %.1f ms a job, %.0f tokens/s, load %.0f ms\n",

@@ -22,6 +22,8 @@ static inline double clock_ms(clockid_t id) {
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
+static inline double clock_s(clockid_t id) { return clock_ms(id) * 1e-3; }
+
 static inline uint64_t next_random(void) {
     static uint64_t state = 88172645463325252ull;
     state ^= state << 13;

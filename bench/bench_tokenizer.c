@@ -10,6 +10,7 @@
  * --serve: for tokenizer_peers.py, which takes turns between us and Hugging Face tokenizers. Every line on
  * standard input is one round over the file; the answer is wall and processor milliseconds, tokens, a checksum of
  * the ids (the sum of id times its place, modulo 2^31 - 1) and the warm open in milliseconds. */
+#include "bench_program.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +27,7 @@ typedef struct corpus {
     size_t *start, count, cap; /* start: [count + 1] */
 } corpus;
 
-static double clock_read(clockid_t id) {
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-static double now(void) { return clock_read(CLOCK_THREAD_CPUTIME_ID); }
+static double now(void) { return clock_s(CLOCK_THREAD_CPUTIME_ID); }
 
 static int fail(const wn_error *err) {
     fprintf(stderr, "bench_tokenizer: %s\n", err->message);
@@ -93,10 +89,10 @@ static int serve(const wn_tokenizer *t, const corpus *c, wn_encoding *e, double 
     wn_error err;
     if (encode_all(t, c, e, &tokens, &sum, &err) != WN_OK) return fail(&err);
     while (fgets(line, sizeof line, stdin)) {
-        double wall = clock_read(CLOCK_MONOTONIC), cpu = now();
+        double wall = clock_s(CLOCK_MONOTONIC), cpu = now();
         if (encode_all(t, c, e, &tokens, NULL, &err) != WN_OK) return fail(&err);
         cpu = now() - cpu;
-        wall = clock_read(CLOCK_MONOTONIC) - wall;
+        wall = clock_s(CLOCK_MONOTONIC) - wall;
         printf("%.3f %.3f %zu %llu %.3f\n", wall * 1e3, cpu * 1e3, tokens, (unsigned long long)sum, opened * 1e3);
         fflush(stdout);
     }

@@ -48,11 +48,8 @@ def peer_name(r):
     return NAMES.get(r["peer"], r["peer"])
 
 
-def speed():
+def speed(rows):
     """README: every peer of reranking in one table, by precision."""
-    rows = rows_of("rerank")
-    if not rows:
-        return ""
     head = ["", "precision", "ms a query", "processor ms", "tokens/s", "winnow in that precision takes", "by processor time"]
     body = [[peer_name(r), r["precision"], whole(r["wall_ms"]), whole(r["cpu_ms"]), whole(r["tokens_per_s"]),
              f"{ratio(r['ratio'])} of it" if r["ratio"] else "", ratio(r["cpu_ratio"])] for r in rows]
@@ -62,9 +59,8 @@ def speed():
     return table(head, body) + said + "\n\n" + stamp(rows, "make bench", f"; medians of {rows[0]['rounds']} rounds of {rows[0]['queries']} queries")
 
 
-def settings():
-    rows = [r for r in rows_of("rerank") if r["setting"]]
-    return table(["peer", "precision", "its best setting"], [[r["peer"], r["precision"], r["setting"]] for r in rows]) if rows else ""
+def settings(rows):
+    return table(["peer", "precision", "its best setting"], [[r["peer"], r["precision"], r["setting"]] for r in rows if r["setting"]])
 
 
 def promises():
@@ -79,10 +75,7 @@ def promises():
     return table(["", "target", "measured", "met", ""], body) + said if body else ""
 
 
-def floor():
-    rows = rows_of("floor")
-    if not rows:
-        return ""
+def floor(rows):
     body = [[r["precision"], whole(r["library_ms"]), whole(r["floor_ms"]), ratio(r["ratio"]), ratio(r["cpu_ratio"]), ratio(r["ratio_less_last"]), r["floor_gflops"],
              whole(r["packed_mib"]), whole(r["words_mib"]), whole(r["peak_mib"])] for r in rows]
     head = ["", "winnow, ms", "products alone, ms", "ratio", "by processor time", "to all but the last layer", "Gflop/s of the products", "packed weights, MiB", "word table, MiB", "peak, MiB"]
@@ -90,10 +83,7 @@ def floor():
                                               f"{rows[0]['pairs']} pairs, {whole(rows[0]['tokens'])} tokens")
 
 
-def embed():
-    rows = rows_of("embed")
-    if not rows:
-        return ""
+def embed(rows):
     body = [[peer_name(r), r["precision"], whole(r["tokens_per_s"]), whole(r["wall_ms"]), whole(r["cpu_ms"]), ratio(r["speedup"]),
              ratio(r["cpu_speedup"]), r["recall_100"]] for r in rows]
     head = ["", "precision", "tokens/s", "ms", "processor ms", "times as fast as ONNX Runtime", "by processor time", "recall@100"]
@@ -101,45 +91,43 @@ def embed():
                                               f"{whole(rows[0]['tokens'])} tokens")
 
 
-def tokenizer():
-    rows = rows_of("tokenizer")
-    if not rows:
-        return ""
+def tokenizer(rows):
     pairs = list(zip(rows[::2], rows[1::2]))
     body = [[f"{w['case']} ({w['collection']})", w["mb_per_s"], h["mb_per_s"], w["speedup"], f"{w['open_ms']} ms", f"{h['open_ms']} ms"] for w, h in pairs]
     head = ["MB/s on one core", "winnow", "Hugging Face tokenizers", "times as fast", "opening, warm", "theirs"]
     return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh tokenizer", f"; medians of {rows[0]['rounds']} rounds, identical ids")
 
 
-def scan():
-    rows = rows_of("scan")
-    if not rows:
-        return ""
+def scan(rows):
     body = [[r["what"], r["queries"], f"{float(r['median_ms_a_query']):.2f}", f"{float(r['processor_ms_a_query']):.2f}", f"{float(r['f32_gb_per_s']):.1f}"] for r in rows]
     head = ["", "queries at once", "ms a query", "processor ms", "GB/s of f32"]
     return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh scan", f"; {whole(rows[0]['rows'])} vectors of {rows[0]['dim']}, {rows[0]['k']} nearest, "
                                               f"{rows[0]['threads']} threads, medians of {rows[0]['rounds']} rounds")
 
 
-def cold_start():
-    rows = rows_of("cold_start")
-    if not rows:
-        return ""
+def cold_start(rows):
     body = [[r["kind"], r["median_ms"], r["least_ms"], r["processor_ms"]] for r in rows]
     return table(["from a cold process", "ms", "least", "processor ms"], body) + "\n\n" + stamp(rows, "tools/bench.sh cold_start", f"; medians of {rows[0]['runs']} runs")
 
 
-def quality():
-    rows = rows_of("quality")
-    if not rows:
-        return ""
+def quality(rows):
     body = [[r["model"], r["precision"], f"{float(r['ndcg_cut_10']):.4f}", f"{float(r['change']):+.4f}" if r["precision"] != "f32" else "", r["tau"],
              r["same_top10"]] for r in rows]
     head = ["model", "precision", "nDCG@10", "change", "Kendall's tau", "same ten best"]
     return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh quality", f"; {rows[0]['queries']} queries, 100 candidates each")
 
 
-BLOCKS = {"speed": speed, "settings": settings, "targets": promises, "floor": floor, "embed": embed, "tokenizer": tokenizer, "scan": scan, "cold_start": cold_start, "quality": quality}
+# A block of the documents: whose results it shows, and how. promises() reads all parts' own.
+BLOCKS = {"speed": ("rerank", speed), "settings": ("rerank", settings), "floor": ("floor", floor), "embed": ("embed", embed),
+          "tokenizer": ("tokenizer", tokenizer), "scan": ("scan", scan), "cold_start": ("cold_start", cold_start), "quality": ("quality", quality)}
+
+
+def blocks_made():
+    made = {"targets": promises()}
+    for block, (part, make) in BLOCKS.items():
+        rows = rows_of(part)
+        made[block] = make(rows) if rows else ""
+    return made
 
 
 def write(blocks):
@@ -153,7 +141,7 @@ def write(blocks):
 
 
 def main():
-    blocks = {name: make() for name, make in BLOCKS.items()}
+    blocks = blocks_made()
     if sys.argv[1:] == ["--write"]:
         write(blocks)
         return 0
