@@ -150,6 +150,12 @@ size_t wn_gemm_padded_rows(size_t rows) {
     return rows > SIZE_MAX - least ? SIZE_MAX : (rows + least - 1) / least * least;
 }
 
+size_t wn_gemm_waste(size_t rows) {
+    size_t padded = wn_gemm_padded_rows(rows), small = 0;
+    for (int i = FIRST_TILE_SMALL + 1; i < NTILES; i++) small += padded / tile_rows[i] % 2;
+    return padded - rows + 3 * small;
+}
+
 void wn_gemm_thread_start(void) {
     void (*set)(int) = NULL;
     static const char *const runtimes[] = {"libgomp.so.1", "libomp.so.5", "libomp.so", "libiomp5.so"};

@@ -29,6 +29,9 @@ typedef struct wn_linear_kind {
 /* Rows are computed in tiles of at most this many; x and y need room for `rows` rounded up to
  * wn_gemm_padded_rows(rows), and the rows beyond `rows` of y are overwritten with anything. */
 size_t wn_gemm_padded_rows(size_t rows);
+/* What computing that many rows costs more than as many in large tiles, in rows: those beyond the end, and 3 for each
+ * small tile. */
+size_t wn_gemm_waste(size_t rows);
 
 /* Sets the GEMM library's own thread team of the calling thread to 1: the parallelism is ours.
  * Every thread that calls wn_linear_create or wn_linear_run must have done so (wn_pool_create's `start`). */

@@ -1,7 +1,7 @@
 /* session.c -- the forward pass: groups of whole sequences, one worker each, no barriers.
  *
- * A batch's tokens lie packed, without padding. They are cut into groups of about GROUP_TOKENS, at
- * sequence boundaries; a pool task takes one group through ALL layers. Workers meet once, at the end. The
+ * A batch's tokens lie packed, without padding. Groups of about GROUP_TOKENS are made of whole
+ * sequences (grouping.c); a pool task takes one group through ALL layers. Workers meet once, at the end. The
  * usual design splits every matrix product over all threads: 4 barriers a layer, and each worker's rows move
  * between cores' caches. Here a group's activations stay in one core's second-level cache.
  *
@@ -24,11 +24,12 @@
  * idle. For one query of a search (10 tokens) that is the fastest way anyhow: its time is that of reading the
  * weights once. One pair of 512 tokens on many cores is where a split by rows would pay.
  *
- * Memory: a worker's arena holds GROUP_TOKENS plus the longest sequence, sized at creation. */
+ * Memory: a worker's arena holds GROUP_TOKENS plus half the longest sequence, sized at creation. */
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "model/encoder_internal.h"
+#include "model/grouping.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -48,6 +49,7 @@ typedef struct worker {
     float *sum;       /* [tile, hidden]: what is added to the state */
     float *heads;     /* a layer by heads: see heads_take */
     float *scratch;   /* of the attention kernel */
+    uint32_t *starts; /* [rows + 1]: of the group's sequences */
     size_t tile;      /* rows that go through what is row by row together */
 } worker;
 
@@ -56,6 +58,7 @@ struct wn_session {
     wn_pool *pool;
     worker *workers;
     size_t nworkers, group_tokens;
+    wn_grouping grouping;
 };
 
 typedef enum wanted { WANT_EMBEDDING, WANT_LOGITS, WANT_STATES } wanted;
@@ -65,7 +68,6 @@ typedef struct forward {
     const wn_packed *batch;
     wanted want;
     float *out;
-    size_t ntasks;
     _Atomic bool failed;
 } forward;
 
@@ -101,15 +103,16 @@ static void embed_sequence(const wn_encoder *encoder, const int32_t *ids, const 
 
 /* ---- One layer ------------------------------------------------------------ */
 
-/* The sequences [first, last) of the batch, as one worker computes them. */
+/* Some sequences of the batch, as one worker computes them. */
 typedef struct group {
     const wn_encoder *encoder;
     worker *w;
-    const uint32_t *starts; /* [n + 1], of the batch; the group's rows count from starts[0] */
+    const uint32_t *sequences; /* [n]: which of the batch */
+    const uint32_t *starts;    /* [n + 1]: their rows here, from 0 on */
     size_t n;
 } group;
 
-static size_t group_rows(const group *g) { return g->starts[g->n] - g->starts[0]; }
+static size_t group_rows(const group *g) { return g->starts[g->n]; }
 
 static size_t size_of(wn_rows kind) { return kind == WN_ROWS_BF16 ? sizeof(uint16_t) : sizeof(float); }
 
@@ -149,7 +152,7 @@ static void attend(const group *g) {
     size_t hidden = e->config.hidden, dim = e->head_dim, ld = 3 * hidden;
     float scale = 1.0f / sqrtf((float)dim);
     for (size_t s = 0; s < g->n; s++) {
-        size_t row = g->starts[s] - g->starts[0], n = g->starts[s + 1] - g->starts[s];
+        size_t row = g->starts[s], n = g->starts[s + 1] - row;
         for (size_t at = 0; at < hidden; at += dim) {
             if (e->attention == WN_ROWS_BF16) {
                 const uint16_t *q = (const uint16_t *)g->w->qkv + row * ld + at;
@@ -229,7 +232,7 @@ static bool attend_states(const group *g, const wn_layer *layer, const size_t *t
     }
     for (size_t r = 0; r < n; r++) {
         size_t first = g->starts[sequences[r]], length = g->starts[sequences[r] + 1] - first;
-        const float *x = w->x + (first - g->starts[0]) * hidden;
+        const float *x = w->x + first * hidden;
         e->kernels->attention_f32(b.sought + r * hidden, block, x, x, hidden, b.found + r * hidden, block, heads,
                                   length, hidden, 1.0f / sqrtf((float)dim), w->scratch);
     }
@@ -245,7 +248,7 @@ static bool layer_run_by_heads(const group *g, const wn_layer *layer, bool all) 
     worker *w = g->w;
     size_t hidden = g->encoder->config.hidden, rows = 0, n = 0, tokens[HEAD_ROWS], sequences[HEAD_ROWS];
     for (size_t s = 0; s < g->n; s++) {
-        size_t first = g->starts[s] - g->starts[0], last = all ? g->starts[s + 1] - g->starts[0] : first + 1;
+        size_t first = g->starts[s], last = all ? g->starts[s + 1] : first + 1;
         for (size_t token = first; token < last; token++) {
             tokens[n] = token;
             sequences[n++] = s;
@@ -257,7 +260,7 @@ static bool layer_run_by_heads(const group *g, const wn_layer *layer, bool all) 
         }
     }
     for (size_t s = 1; s < g->n && !all; s++)
-        rows_copy(w->x + (g->starts[s] - g->starts[0]) * hidden, hidden, w->x + s * hidden, hidden, 1, hidden);
+        rows_copy(w->x + g->starts[s] * hidden, hidden, w->x + s * hidden, hidden, 1, hidden);
     return feed_forward(g, layer, rows, WN_ROWS_F32);
 }
 
@@ -275,13 +278,15 @@ static void pool_mean(const float *x, size_t rows, size_t width, float *out) {
     for (size_t i = 0; i < width; i++) out[i] /= (float)rows;
 }
 
+/* out: of the batch, as of those below. */
 static void pool(const group *g, float *out) {
     const wn_model_config *c = &g->encoder->config;
-    for (size_t s = 0; s < g->n; s++, out += c->hidden) {
-        size_t begin = g->starts[s] - g->starts[0], n = g->starts[s + 1] - g->starts[s];
-        if (c->pooling == WN_POOL_MEAN) pool_mean(g->w->x + begin * c->hidden, n, c->hidden, out);
-        else memcpy(out, g->w->x + s * c->hidden, c->hidden * sizeof *out);
-        if (c->normalize) normalize(out, c->hidden, g->encoder->kernels);
+    for (size_t s = 0; s < g->n; s++) {
+        float *one = out + g->sequences[s] * c->hidden;
+        size_t begin = g->starts[s], n = g->starts[s + 1] - begin;
+        if (c->pooling == WN_POOL_MEAN) pool_mean(g->w->x + begin * c->hidden, n, c->hidden, one);
+        else memcpy(one, g->w->x + s * c->hidden, c->hidden * sizeof *one);
+        if (c->normalize) normalize(one, c->hidden, g->encoder->kernels);
     }
 }
 
@@ -299,59 +304,61 @@ static bool classify(const group *g, float *out) {
     }
     for (size_t s = 0; s < g->n; s++)
         for (size_t l = 0; l < labels; l++)
-            out[s * labels + l] = e->kernels->dot_f32(x + s * hidden, e->classifier + l * hidden, hidden) +
+            out[g->sequences[s] * labels + l] = e->kernels->dot_f32(x + s * hidden, e->classifier + l * hidden, hidden) +
                                   e->classifier_bias[l];
     return true;
 }
 
-/* ---- Groups --------------------------------------------------------------- */
-
-static bool group_run(const forward *job, worker *w, size_t first, size_t last) {
-    const wn_packed *batch = job->batch;
-    const wn_encoder *e = job->session->encoder;
-    const wn_model_config *c = &e->config;
-    group g = {.encoder = e, .w = w, .starts = batch->starts + first, .n = last - first};
-    size_t base = g.starts[0], rows = group_rows(&g);
-    for (size_t s = 0; s < g.n; s++) {
-        size_t at = g.starts[s];
-        embed_sequence(e, batch->ids + at, batch->type_ids ? batch->type_ids + at : NULL,
-                       g.starts[s + 1] - at, w->x + (at - base) * c->hidden);
-    }
-    clear_padding(w->x, rows, c->hidden, WN_ROWS_F32);
-    if (w->halves) e->narrow->f32_to_bf16(w->x, w->halves, wn_gemm_padded_rows(rows) * c->hidden);
-    for (size_t i = 0; i < c->layers; i++) {
-        const wn_layer *layer = &e->layers[i];
-        if (!(layer->heads ? layer_run_by_heads(&g, layer, job->want == WANT_STATES) : layer_run(&g, layer)))
-            return false;
-    }
-    switch (job->want) {
-    case WANT_EMBEDDING: pool(&g, job->out + first * c->hidden); return true;
-    case WANT_LOGITS: return classify(&g, job->out + first * c->labels);
-    case WANT_STATES: break;
-    }
-    memcpy(job->out + base * c->hidden, w->x, rows * c->hidden * sizeof *w->x);
-    return true;
+static void states_copy(const group *g, const uint32_t *starts, float *out) {
+    size_t hidden = g->encoder->config.hidden;
+    for (size_t s = 0; s < g->n; s++)
+        rows_copy(g->w->x + g->starts[s] * hidden, hidden, out + starts[g->sequences[s]] * hidden, hidden,
+                  g->starts[s + 1] - g->starts[s], hidden);
 }
 
-/* First sequence whose middle token is at or behind part/parts of the batch's tokens. */
-static size_t sequence_at(const wn_packed *batch, size_t part, size_t parts) {
-    uint64_t bound = 2 * (uint64_t)batch->starts[batch->n] * part;
-    size_t lo = 0, hi = batch->n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        uint64_t middle = (uint64_t)batch->starts[mid] + batch->starts[mid + 1];
-        if (middle * parts < bound) lo = mid + 1;
-        else hi = mid;
+/* ---- Groups --------------------------------------------------------------- */
+
+/* The group's token rows: their embeddings, and halves of these. */
+static void embed(const group *g, const wn_packed *batch) {
+    const wn_encoder *e = g->encoder;
+    worker *w = g->w;
+    size_t hidden = e->config.hidden, rows = group_rows(g);
+    for (size_t s = 0; s < g->n; s++) {
+        size_t at = batch->starts[g->sequences[s]], n = g->starts[s + 1] - g->starts[s];
+        embed_sequence(e, batch->ids + at, batch->type_ids ? batch->type_ids + at : NULL, n, w->x + g->starts[s] * hidden);
     }
-    return lo;
+    clear_padding(w->x, rows, hidden, WN_ROWS_F32);
+    if (w->halves) e->narrow->f32_to_bf16(w->x, w->halves, wn_gemm_padded_rows(rows) * hidden);
+}
+
+static bool group_run(const forward *job, const group *g) {
+    const wn_encoder *e = g->encoder;
+    embed(g, job->batch);
+    for (size_t i = 0; i < e->config.layers; i++) {
+        const wn_layer *layer = &e->layers[i];
+        if (!(layer->heads ? layer_run_by_heads(g, layer, job->want == WANT_STATES) : layer_run(g, layer))) return false;
+    }
+    switch (job->want) {
+    case WANT_EMBEDDING: pool(g, job->out); return true;
+    case WANT_LOGITS: return classify(g, job->out);
+    case WANT_STATES: break;
+    }
+    states_copy(g, job->batch->starts, job->out);
+    return true;
 }
 
 static void group_task(void *ctx, size_t task, int index) {
     forward *job = ctx;
-    size_t first = sequence_at(job->batch, task, job->ntasks);
-    size_t last = task + 1 == job->ntasks ? job->batch->n : sequence_at(job->batch, task + 1, job->ntasks);
-    if (first >= last || atomic_load_explicit(&job->failed, memory_order_relaxed)) return;
-    if (!group_run(job, &job->session->workers[index], first, last)) atomic_store(&job->failed, true);
+    const wn_grouping *grouping = &job->session->grouping;
+    const uint32_t *starts = job->batch->starts;
+    worker *w = &job->session->workers[index];
+    size_t first = task ? grouping->ends[task - 1] : 0;
+    group g = {.encoder = job->session->encoder, .w = w, .sequences = grouping->order + first, .starts = w->starts,
+               .n = grouping->ends[task] - first};
+    if (atomic_load_explicit(&job->failed, memory_order_relaxed)) return;
+    w->starts[0] = 0;
+    for (size_t s = 0; s < g.n; s++) w->starts[s + 1] = w->starts[s] + starts[g.sequences[s] + 1] - starts[g.sequences[s]];
+    if (!group_run(job, &g)) atomic_store(&job->failed, true);
 }
 
 static wn_status batch_check(const wn_encoder *encoder, const wn_packed *batch, wn_error *err) {
@@ -377,11 +384,9 @@ static wn_status batch_check(const wn_encoder *encoder, const wn_packed *batch, 
 static wn_status run(wn_session *session, const wn_packed *batch, wanted want, float *out, wn_error *err) {
     if (!batch->n) return WN_OK;
     WN_TRY(batch_check(session->encoder, batch, err));
-    size_t tokens = batch->starts[batch->n], round = session->nworkers * session->group_tokens;
+    WN_TRY(wn_grouping_plan(&session->grouping, batch->starts, batch->n, session->nworkers, session->group_tokens, err));
     forward job = {.session = session, .batch = batch, .want = want, .out = out};
-    /* Equal groups, the same number for each worker. */
-    job.ntasks = session->nworkers * ((tokens + round - 1) / round);
-    wn_pool_run(session->pool, job.ntasks, group_task, &job);
+    wn_pool_run(session->pool, session->grouping.groups, group_task, &job);
     if (atomic_load(&job.failed)) return wn_fail(err, WN_ERR_INTERNAL, "oneDNN: a matrix product failed");
     return WN_OK;
 }
@@ -406,7 +411,7 @@ wn_status wn_session_hidden(wn_session *session, const wn_packed *batch, float *
 
 /* ---- Creation ------------------------------------------------------------- */
 
-enum { NBUFFERS = 8 };
+enum { NBUFFERS = 9 };
 
 static size_t product(size_t a, size_t b, bool *overflow) {
     size_t out = 0;
@@ -433,14 +438,14 @@ static bool buffer_sizes(const wn_encoder *e, size_t rows, size_t sizes[NBUFFERS
     /* head_buffers; a part is no longer than a row */
     sizes[6] = heads ? product(product(c->hidden, 2 * c->heads + 3, &overflow), HEAD_ROWS * sizeof(float), &overflow) : 0;
     sizes[7] = product(scratch, sizeof(float), &overflow);
+    sizes[8] = product(rows + 1, sizeof(uint32_t), &overflow);
     return !overflow;
 }
 
 static wn_status worker_create(const wn_session *session, const wn_linear *const *linears, size_t nlinears,
                                worker *w, wn_error *err) {
     size_t sizes[NBUFFERS], bytes = 0, rows;
-    /* A group ends at most half a sequence behind its share, and starts as much before it. */
-    rows = wn_gemm_padded_rows(session->group_tokens + session->encoder->config.max_length + 2);
+    rows = wn_gemm_padded_rows(wn_grouping_most_tokens(session->group_tokens, session->encoder->config.max_length));
     bool overflow = !buffer_sizes(session->encoder, rows, sizes);
     for (int i = 0; i < NBUFFERS && !overflow; i++) {
         size_t part;
@@ -460,6 +465,7 @@ static wn_status worker_create(const wn_session *session, const wn_linear *const
     w->sum = buffers[5];
     w->heads = buffers[6];
     w->scratch = buffers[7];
+    w->starts = buffers[8];
     return WN_OK;
 }
 
@@ -503,6 +509,7 @@ void wn_session_free(wn_session *session) {
         wn_gemm_free(session->workers[i].gemm);
         wn_arena_release(&session->workers[i].arena);
     }
+    wn_grouping_release(&session->grouping);
     wn_free(session->workers);
     wn_free(session);
 }

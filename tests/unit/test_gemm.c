@@ -63,6 +63,9 @@ static void padded_rows_rounds_up(void **unused) {
     assert_int_equal(wn_gemm_padded_rows(1), 8);
     assert_int_equal(wn_gemm_padded_rows(64), 64);
     assert_int_equal(wn_gemm_padded_rows(65), 72);
+    assert_int_equal(wn_gemm_waste(256), 0);
+    assert_int_equal(wn_gemm_waste(63), 1);
+    assert_int_equal(wn_gemm_waste(50), 6 + 3 * 3);
 }
 
 /* Tolerance: the bound of an f32 sum of K products, loosely: eps x sqrt(K) x sum of magnitudes. GELU
