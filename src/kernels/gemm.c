@@ -17,9 +17,12 @@
  * weights are s8 with a scale a column. Sums are exact; scales, bias and GELU are applied on their way into y. Before
  * either is rounded it is turned by a Hadamard matrix, 128 values at a time (rotate_f32), which the product does not see:
  * (H x) . (H w) = 128 x . w. That spreads a row's few large values over 128: the logits' error falls from 3.1 % of their
- * deviation within a query to 1.7 % (docs/PERFORMANCE.md), for 7 % of the time, and nothing needs calibrating. Tried and
+ * deviation within a query to 1.7 % (docs/PERFORMANCE.md), for 5 % of the time, and nothing needs calibrating. Tried and
  * left out: the means of a norm's output (its beta) taken off its rows before (no better), a scale for each block of
  * 128 inputs in place of the rotation (its sums need an accumulation of our own).
+ *
+ * A chain of two int8 products (a feed-forward) makes bytes of the first's results at once, a few rows at a time in
+ * the first-level cache: they exist neither as f32 nor as halves.
  *
  * There is no slow stand-in for either: a processor without the instructions is told so.
  *
@@ -100,7 +103,8 @@ struct wn_gemm {
     /* Blocks of the neediest tile, NULL when all linears are f32. */
     void *rows; /* [tile, in] of 2 bytes: narrowed rows */
     void *sums; /* [tile, out] of f32 or s32: results that are finished behind the product */
-    float *row; /* [widest input]: one row, rotated, on its way to bytes */
+    float *rotated; /* [WN_NARROW_ROWS, widest input]: rows on their way to bytes */
+    float *values;  /* the same size: rows between two products in a chain */
     float scales[MOST_ROWS], offsets[MOST_ROWS];
 };
 
@@ -494,8 +498,9 @@ wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **ou
     WN_TRY_GOTO(scratch_create(gemm, linear, bytes, err));
     gemm->rows = rows ? wn_malloc_aligned(rows * sizeof(uint16_t)) : NULL;
     gemm->sums = sums ? wn_malloc_aligned(sums * sizeof(float)) : NULL;
-    gemm->row = row ? wn_malloc_aligned(row * sizeof *gemm->row) : NULL;
-    if ((rows && !gemm->rows) || (sums && !gemm->sums) || (row && !gemm->row)) {
+    gemm->rotated = row ? wn_malloc_aligned(WN_NARROW_ROWS * row * sizeof *gemm->rotated) : NULL;
+    gemm->values = row ? wn_malloc_aligned(WN_NARROW_ROWS * row * sizeof *gemm->values) : NULL;
+    if ((rows && !gemm->rows) || (sums && !gemm->sums) || (row && (!gemm->rotated || !gemm->values))) {
         st = wn_fail_memory(err, rows * sizeof(uint16_t) + sums * sizeof(float));
         goto fail;
     }
@@ -519,7 +524,8 @@ void wn_gemm_free(wn_gemm *gemm) {
     wn_free(gemm->scratch);
     wn_free(gemm->rows);
     wn_free(gemm->sums);
-    wn_free(gemm->row);
+    wn_free(gemm->rotated);
+    wn_free(gemm->values);
     wn_free(gemm->widths);
     wn_free(gemm);
 }
@@ -527,28 +533,41 @@ void wn_gemm_free(wn_gemm *gemm) {
 /* int8: rows as bytes, each by its own range. */
 static const void *tile_quantize(const wn_linear *linear, wn_gemm *gemm, const void *x, bool halves, size_t rows,
                                  size_t tile) {
-    size_t in = linear->in, row = in * (halves ? sizeof(uint16_t) : sizeof(float));
+    size_t in = linear->in;
     uint8_t *to = gemm->rows;
-    for (size_t r = 0; r < rows; r++)
-        linear->narrow->quantize_u8((const char *)x + r * row, halves, gemm->row, to + r * in, in, &gemm->scales[r],
-                                    &gemm->offsets[r]);
+    linear->narrow->quantize_u8(x, halves, rows, gemm->rotated, to, in, gemm->scales, gemm->offsets);
     memset(to + rows * in, 0, (tile - rows) * in);
     return to;
 }
 
+static wn_int8_columns columns_of(const wn_linear *linear, bool halves) {
+    return (wn_int8_columns){.scales = linear->scales, .totals = linear->totals, .bias = linear->bias,
+                             .gelu = linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU, .halves = halves};
+}
+
 /* What the product left in the worker's block becomes rows of y. */
 static void tile_finish(const wn_linear *linear, const wn_gemm *gemm, void *y, size_t rows) {
+    const wn_int8_columns columns = columns_of(linear, linear->kind.result == WN_ROWS_BF16);
+    if (linear->kind.precision == WN_INT8)
+        linear->narrow->finish_int8(gemm->sums, gemm->scales, gemm->offsets, rows, &columns, y, linear->out);
+    else linear->narrow->gelu_bf16(gemm->sums, y, rows * linear->out);
+}
+
+/* int8: what the product left becomes the next product's bytes, some rows at a time, which never leave the
+ * first-level cache as f32. */
+static const void *tile_chain(const wn_linear *linear, wn_gemm *gemm, size_t rows, size_t tile) {
     size_t out = linear->out;
-    bool halves = linear->kind.result == WN_ROWS_BF16;
-    const wn_int8_columns columns = {.scales = linear->scales, .totals = linear->totals, .bias = linear->bias,
-                                     .gelu = linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU, .halves = halves};
-    if (linear->kind.precision != WN_INT8) {
-        linear->narrow->gelu_bf16(gemm->sums, y, rows * out);
-        return;
+    const wn_int8_columns columns = columns_of(linear, false);
+    uint8_t *to = gemm->rows;
+    for (size_t r = 0; r < rows; r += WN_NARROW_ROWS) {
+        size_t n = rows - r < WN_NARROW_ROWS ? rows - r : WN_NARROW_ROWS;
+        linear->narrow->finish_int8((const int32_t *)gemm->sums + r * out, gemm->scales + r, gemm->offsets + r, n, &columns,
+                                    gemm->values, out);
+        linear->narrow->quantize_u8(gemm->values, false, n, gemm->rotated, to + r * out, out, gemm->scales + r,
+                                    gemm->offsets + r);
     }
-    for (size_t r = 0; r < rows; r++)
-        linear->narrow->finish_int8((const int32_t *)gemm->sums + r * out, gemm->scales[r], gemm->offsets[r], &columns,
-                                    (char *)y + r * out * (halves ? sizeof(uint16_t) : sizeof(float)), out);
+    memset(to + rows * out, 0, (tile - rows) * out);
+    return to;
 }
 
 /* The tile's rows of x as the product takes them; those narrowed here are filled up to `tile` with zeros. */
@@ -582,6 +601,13 @@ static bool tile_execute(const wn_linear *linear, wn_gemm *gemm, int tile, const
            dnnl_stream_wait(gemm->stream) == dnnl_success;
 }
 
+/* From tile on, the largest that `left` rows fill, or the smallest when none; *n: how many of them it takes. */
+static int tile_for(int tile, size_t left, size_t *n) {
+    while (tile < NTILES - 1 && tile_rows[tile] > left) tile++;
+    *n = left < tile_rows[tile] ? left : tile_rows[tile];
+    return tile;
+}
+
 bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_rows x_rows, void *y, size_t rows) {
     bool gelu = linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU, behind = finished_behind(linear);
     size_t out = linear->out, cell = linear->kind.result == WN_ROWS_BF16 ? sizeof(uint16_t) : sizeof(float);
@@ -590,15 +616,30 @@ bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_row
         return true;
     }
     int tile = linear->first;
-    for (size_t done = 0; done < rows; done += tile_rows[tile]) {
-        /* the largest tile that fits, or the smallest when none does */
-        while (tile < NTILES - 1 && tile_rows[tile] > rows - done) tile++;
-        size_t n = rows - done < tile_rows[tile] ? rows - done : tile_rows[tile];
+    for (size_t done = 0, n; done < rows; done += n) {
+        tile = tile_for(tile, rows - done, &n);
         const void *from = tile_source(linear, gemm, x, x_rows, done, n, tile_rows[tile]);
         void *to = (char *)y + done * out * cell;
         if (!tile_execute(linear, gemm, tile, from, behind ? gemm->sums : to)) return false;
         if (behind) tile_finish(linear, gemm, to, n);
         else if (gelu && linear->narrow) linear->narrow->gelu_f32(to, n * out);
+    }
+    return true;
+}
+
+bool wn_linear_chain(const wn_linear *first, const wn_linear *second, wn_gemm *gemm, const void *x, wn_rows x_rows,
+                     void *between, float *y, size_t rows) {
+    if (first->kind.precision != WN_INT8)
+        return wn_linear_run(first, gemm, x, x_rows, between, rows) &&
+               wn_linear_run(second, gemm, between, first->kind.result, y, rows);
+    int tile = first->first > second->first ? first->first : second->first;
+    for (size_t done = 0, n; done < rows; done += n) {
+        tile = tile_for(tile, rows - done, &n);
+        const void *from = tile_source(first, gemm, x, x_rows, done, n, tile_rows[tile]);
+        if (!tile_execute(first, gemm, tile, from, gemm->sums)) return false;
+        from = tile_chain(first, gemm, n, tile_rows[tile]);
+        if (!tile_execute(second, gemm, tile, from, gemm->sums)) return false;
+        tile_finish(second, gemm, y + done * second->out, n);
     }
     return true;
 }

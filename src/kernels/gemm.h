@@ -65,4 +65,9 @@ void wn_gemm_free(wn_gemm *gemm);
  * is; a layer in f32 takes f32 alone. The same bits from f32 rows as from those rows rounded to bf16 before.
  * False when the library failed (it has no reason to, once the linear was created). */
 bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_rows x_rows, void *y, size_t rows);
+
+/* y = second(first(x)), second's results f32, both of one precision. between: [rows, first's out] of first's results;
+ * in int8 they become bytes at once, and it is not read or written. */
+bool wn_linear_chain(const wn_linear *first, const wn_linear *second, wn_gemm *gemm, const void *x, wn_rows x_rows,
+                     void *between, float *y, size_t rows);
 #endif

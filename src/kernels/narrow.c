@@ -82,8 +82,7 @@ static float held(float x, float low, float high) {
     return x < high ? x : high;
 }
 
-static void wn_quantize_u8_c(const void *x, bool halves, float *rotated, uint8_t *y, size_t n, float *scale,
-                             float *offset) {
+static void row_quantize(const void *x, bool halves, float *rotated, uint8_t *y, size_t n, float *scale, float *offset) {
     float low = 0, high = 0;
     if (halves)
         for (size_t i = 0; i < n; i++) rotated[i] = widened(((const uint16_t *)x)[i]);
@@ -99,11 +98,19 @@ static void wn_quantize_u8_c(const void *x, bool halves, float *rotated, uint8_t
     *offset = -*scale * middle;
 }
 
-static void wn_finish_int8_c(const int32_t *sums, float scale, float offset, const wn_int8_columns *columns, void *y,
-                             size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        float rest = fmaf(columns->totals[i], offset, columns->bias[i]);
-        float value = fmaf((float)sums[i], scale * columns->scales[i], rest);
+static void wn_quantize_u8_c(const void *x, bool halves, size_t rows, float *rotated, uint8_t *y, size_t n, float *scales,
+                             float *offsets) {
+    size_t row = n * (halves ? sizeof(uint16_t) : sizeof(float));
+    for (size_t r = 0; r < rows; r++)
+        row_quantize((const char *)x + r * row, halves, rotated, y + r * n, n, &scales[r], &offsets[r]);
+}
+
+static void wn_finish_int8_c(const int32_t *sums, const float *scales, const float *offsets, size_t rows,
+                             const wn_int8_columns *columns, void *y, size_t n) {
+    for (size_t i = 0; i < rows * n; i++) {
+        size_t r = i / n, c = i % n;
+        float rest = fmaf(columns->totals[c], offsets[r], columns->bias[c]);
+        float value = fmaf((float)sums[i], scales[r] * columns->scales[c], rest);
         if (columns->gelu) value = gelu(value);
         if (columns->halves) ((uint16_t *)y)[i] = narrowed(value);
         else ((float *)y)[i] = value;

@@ -17,7 +17,8 @@ typedef struct wn_int8_columns {
     bool gelu, halves;   /* what becomes of the result */
 } wn_int8_columns;
 
-enum { WN_ROTATION = 128 };
+/* NARROW_ROWS: how many rows are quantised or finished together. */
+enum { WN_ROTATION = 128, WN_NARROW_ROWS = 4 };
 
 typedef struct wn_narrow {
     const char *isa; /* "c", "avx512", "avx512bf16" */
@@ -36,12 +37,15 @@ typedef struct wn_narrow {
     /* y = each full block of WN_ROTATION values of x times the Hadamard matrix of that size (entries 1 and -1, its square
      * WN_ROTATION times the identity); values beyond the last full block are copied. y may be x. */
     void (*rotate_f32)(const float *x, float *y, size_t n);
-    /* A row of n values (of f32, or halves) as bytes of its range once it is rotated: rotate_f32(x) ~ scale y + offset.
-     * 0 is a byte exactly; a row of zeros has scale 0. A row with NaN or infinity becomes some bytes. rotated: n floats
-     * of scratch. */
-    void (*quantize_u8)(const void *x, bool halves, float *rotated, uint8_t *y, size_t n, float *scale, float *offset);
-    /* y [n] = scale scales sums + offset totals + bias, GELU (gelu_f32's) when asked, as f32 or halves. */
-    void (*finish_int8)(const int32_t *sums, float scale, float offset, const wn_int8_columns *columns, void *y, size_t n);
+    /* Rows of n values (of f32, or halves) as bytes of each row's range once it is rotated: rotate_f32(x[r]) ~
+     * scales[r] y[r] + offsets[r]. 0 is a byte exactly; a row of zeros has scale 0. A row with NaN or infinity becomes some
+     * bytes. rotated: [WN_NARROW_ROWS, n] of scratch. */
+    void (*quantize_u8)(const void *x, bool halves, size_t rows, float *rotated, uint8_t *y, size_t n, float *scales,
+                        float *offsets);
+    /* y [rows, n] = scales[r] columns.scales sums + offsets[r] totals + bias, GELU (gelu_f32's) when asked, as f32 or
+     * halves. sums: [rows, n] */
+    void (*finish_int8)(const int32_t *sums, const float *scales, const float *offsets, size_t rows,
+                        const wn_int8_columns *columns, void *y, size_t n);
 } wn_narrow;
 
 /* The best table for wn_cpu_flags(). Static memory. */

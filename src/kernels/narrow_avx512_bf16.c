@@ -126,6 +126,26 @@ FN __m512 exp2_lanes(__m512 x) {
     return _mm512_scalef_ps(p, n);
 }
 
+/* Eight vectors' own sums (or maxima) at once, in one order of additions however many of them are wanted. */
+typedef __m512 (*combine)(__m512, __m512);
+FN __m512 added(__m512 a, __m512 b) { return _mm512_add_ps(a, b); }
+FN __m512 larger(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
+FN void reduce_rows(const __m512 v[ROWS], const combine both, float out[ROWS]) {
+    __m512 pairs[4], fours[2];
+    WN_UNROLL
+    for (int i = 0; i < 4; i++)
+        pairs[i] = both(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]));
+    WN_UNROLL
+    for (int i = 0; i < 2; i++) {
+        __m512d a = _mm512_castps_pd(pairs[2 * i]), b = _mm512_castps_pd(pairs[2 * i + 1]);
+        fours[i] = both(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    }
+    __m512 halves = both(_mm512_shuffle_f32x4(fours[0], fours[1], 0x88), _mm512_shuffle_f32x4(fours[0], fours[1], 0xdd));
+    halves = both(halves, _mm512_shuffle_f32x4(halves, halves, 0xb1));
+    _mm_storeu_ps(out, _mm512_castps512_ps128(halves));
+    _mm_storeu_ps(out + 4, _mm512_extractf32x4_ps(halves, 2));
+}
+
 FN void score_rows(const head *h, const uint16_t *q, size_t ldq, const int rows, float *max) {
     __m512 top[ROWS];
     WN_UNROLL
@@ -137,41 +157,39 @@ FN void score_rows(const head *h, const uint16_t *q, size_t ldq, const int rows,
         WN_UNROLL
         for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
         block_sum(q, ldq, h->k + j * 2 * h->pairs, h->pairs, rows, sums);
+        const __m512 none = _mm512_set1_ps(-INFINITY);
+        if (left < PANEL)
+            WN_UNROLL
+            for (int r = 0; r < rows; r++) {
+                sums[r][0] = _mm512_mask_blend_ps(m0, none, sums[r][0]);
+                sums[r][1] = _mm512_mask_blend_ps(m1, none, sums[r][1]);
+            }
         WN_UNROLL
         for (int r = 0; r < rows; r++) {
-            __m512 none = _mm512_set1_ps(-INFINITY);
-            sums[r][0] = _mm512_mask_blend_ps(m0, none, sums[r][0]);
-            sums[r][1] = _mm512_mask_blend_ps(m1, none, sums[r][1]);
             _mm512_storeu_ps(h->scores + (size_t)r * h->npad + j, sums[r][0]);
             _mm512_storeu_ps(h->scores + (size_t)r * h->npad + j + 16, sums[r][1]);
             top[r] = _mm512_max_ps(top[r], _mm512_max_ps(sums[r][0], sums[r][1]));
         }
     }
     WN_UNROLL
-    for (int r = 0; r < rows; r++) max[r] = _mm512_reduce_max_ps(top[r]);
+    for (int r = rows; r < ROWS; r++) top[r] = top[0];
+    reduce_rows(top, larger, max);
 }
 
-FN __m512 widen_low(__m512i halves) { return _mm512_castsi512_ps(_mm512_slli_epi32(halves, 16)); }
-FN __m512 widen_high(__m512i halves) {
-    return _mm512_castsi512_ps(_mm512_and_si512(halves, _mm512_set1_epi32((int)0xffff0000)));
-}
-
-/* A row's scores become its weights, halves in place; returns the sum of the rounded weights. */
-FN float weights_row(float *scores, float max, float scale, size_t npad) {
-    __m512 s = _mm512_set1_ps(scale), m = _mm512_set1_ps(max), none = _mm512_set1_ps(-INFINITY);
-    __m512 even = _mm512_setzero_ps(), odd = even;
+/* A row's scores become its weights, halves in place; returns sums of the rounded weights. Keys beyond n get the least
+ * weight there is, 2^-126, which changes no sum (the largest weight is 1), and meet values of 0. */
+FN __m512 weights_row(float *scores, float max, float scale, size_t npad) {
+    __m512 s = _mm512_set1_ps(scale), m = _mm512_set1_ps(max * scale), sum = _mm512_setzero_ps();
+    const __m512i ones = _mm512_set1_epi32(0x3f803f80);
     uint16_t *to = (uint16_t *)(void *)scores; /* 64 bytes written where 128 were read */
     for (size_t j = 0; j < npad; j += PANEL) {
-        __m512 x0 = _mm512_loadu_ps(scores + j), x1 = _mm512_loadu_ps(scores + j + 16);
-        __mmask16 k0 = _mm512_cmp_ps_mask(x0, none, _CMP_NEQ_UQ), k1 = _mm512_cmp_ps_mask(x1, none, _CMP_NEQ_UQ);
-        x0 = _mm512_maskz_mov_ps(k0, exp2_lanes(_mm512_mul_ps(_mm512_sub_ps(x0, m), s)));
-        x1 = _mm512_maskz_mov_ps(k1, exp2_lanes(_mm512_mul_ps(_mm512_sub_ps(x1, m), s)));
-        __m512i halves = narrow32(x0, x1);
+        __m512 x0 = _mm512_fmsub_ps(_mm512_loadu_ps(scores + j), s, m);
+        __m512 x1 = _mm512_fmsub_ps(_mm512_loadu_ps(scores + j + 16), s, m);
+        __m512i halves = narrow32(exp2_lanes(x0), exp2_lanes(x1));
         _mm512_storeu_si512(to + j, halves);
-        even = _mm512_add_ps(even, widen_low(halves));
-        odd = _mm512_add_ps(odd, widen_high(halves));
+        sum = dot(sum, halves, ones);
     }
-    return _mm512_reduce_add_ps(_mm512_add_ps(even, odd));
+    return sum;
 }
 
 FN void weigh_rows(const head *h, const int rows, const float *sum, size_t row) {
@@ -203,8 +221,13 @@ FN void weigh_rows(const head *h, const int rows, const float *sum, size_t row) 
 
 FN void attend_rows(const head *h, const uint16_t *q, size_t ldq, size_t row, const int rows) {
     float max[ROWS], sum[ROWS];
+    __m512 sums[ROWS];
     score_rows(h, q + row * ldq, ldq, rows, max);
-    for (int r = 0; r < rows; r++) sum[r] = weights_row(h->scores + (size_t)r * h->npad, max[r], h->scale, h->npad);
+    WN_UNROLL
+    for (int r = 0; r < rows; r++) sums[r] = weights_row(h->scores + (size_t)r * h->npad, max[r], h->scale, h->npad);
+    WN_UNROLL
+    for (int r = rows; r < ROWS; r++) sums[r] = sums[0];
+    reduce_rows(sums, added, sum);
     weigh_rows(h, rows, sum, row);
 }
 

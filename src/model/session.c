@@ -127,11 +127,10 @@ static const void *row_of(const void *x, size_t row, size_t width, wn_rows kind)
     return (const char *)x + row * width * size_of(kind);
 }
 
-/* y = the product with the state's rows [row, row + n). */
-static bool state_multiply(const worker *w, const wn_linear *linear, size_t row, void *y, size_t n) {
-    size_t hidden = wn_linear_in(linear);
-    if (w->halves) return wn_linear_run(linear, w->gemm, w->halves + row * hidden, WN_ROWS_BF16, y, n);
-    return wn_linear_run(linear, w->gemm, w->x + row * hidden, WN_ROWS_F32, y, n);
+/* The state's rows from `row` on, as products read them. */
+static const void *state_rows(const worker *w, size_t row, size_t hidden, wn_rows *kind) {
+    *kind = w->halves ? WN_ROWS_BF16 : WN_ROWS_F32;
+    return row_of(w->halves ? (const void *)w->halves : w->x, row, hidden, *kind);
 }
 
 /* x = norm(sum + x) for the state's rows [row, row + n), then their halves. */
@@ -174,22 +173,24 @@ static bool feed_forward(const group *g, const wn_layer *layer, size_t rows, wn_
     const wn_encoder *e = g->encoder;
     worker *w = g->w;
     size_t hidden = e->config.hidden;
+    wn_rows kind;
     clear_padding(w->context, rows, hidden, context);
     for (size_t done = 0; done < rows; done += w->tile) {
         size_t n = rows - done < w->tile ? rows - done : w->tile;
         const void *from = row_of(w->context, done, hidden, context);
         if (!wn_linear_run(layer->attention_out, w->gemm, from, context, w->sum, n)) return false;
         add_norm(g, &layer->attention_norm, done, n);
-        if (!state_multiply(w, layer->ffn_in, done, w->wide, n) ||
-            !wn_linear_run(layer->ffn_out, w->gemm, w->wide, e->inner, w->sum, n))
-            return false;
+        from = state_rows(w, done, hidden, &kind);
+        if (!wn_linear_chain(layer->ffn_in, layer->ffn_out, w->gemm, from, kind, w->wide, w->sum, n)) return false;
         add_norm(g, &layer->ffn_norm, done, n);
     }
     return true;
 }
 
 static bool layer_run(const group *g, const wn_layer *layer) {
-    if (!state_multiply(g->w, layer->qkv, 0, g->w->qkv, group_rows(g))) return false;
+    wn_rows kind;
+    const void *x = state_rows(g->w, 0, g->encoder->config.hidden, &kind);
+    if (!wn_linear_run(layer->qkv, g->w->gemm, x, kind, g->w->qkv, group_rows(g))) return false;
     attend(g);
     return feed_forward(g, layer, group_rows(g), g->encoder->attention);
 }

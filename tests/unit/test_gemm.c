@@ -254,6 +254,34 @@ static void halves_are_f32_rows_narrowed(void **unused) {
     halves_check(64, 1, 5, WN_EPILOGUE_BIAS);
 }
 
+/* The bits of the two products one after the other, what lies between as the chain has it: f32 in int8. */
+static void chain_check(wn_precision precision, size_t in, size_t inner, size_t out, size_t rows) {
+    wn_rows kind = precision == WN_BF16 ? WN_ROWS_BF16 : WN_ROWS_F32;
+    layer first = layer_make(in, inner, (wn_linear_kind){precision, WN_EPILOGUE_BIAS_GELU, kind});
+    layer second = layer_make(inner, out, (wn_linear_kind){precision, WN_EPILOGUE_BIAS, WN_ROWS_F32});
+    const wn_linear *both[] = {first.linear, second.linear};
+    wn_gemm *gemm;
+    float *x = rows_make(rows, in), *between = rows_make(rows, inner), *want = rows_make(rows, out), *got = rows_make(rows, out);
+    assert_int_equal(wn_gemm_create(both, 2, &gemm, NULL), WN_OK);
+    assert_true(wn_linear_run(first.linear, gemm, x, WN_ROWS_F32, between, rows));
+    assert_true(wn_linear_run(second.linear, gemm, between, kind, want, rows));
+    assert_true(wn_linear_chain(first.linear, second.linear, gemm, x, WN_ROWS_F32, between, got, rows));
+    assert_memory_equal(got, want, rows * out * sizeof *got);
+    wn_gemm_free(gemm);
+    wn_free(x), wn_free(between), wn_free(want), wn_free(got);
+    layer_release(&first), layer_release(&second);
+}
+static void chain_shapes(wn_precision precision) {
+    chain_check(precision, 384, 1536, 384, 70);
+    chain_check(precision, 37, 51, 13, 9);
+    chain_check(precision, 128, 256, 128, 3);
+    if (!wn_test_quick() && !wn_test_emulated()) chain_check(precision, 1024, 4096, 1024, 300);
+}
+static void chain_has_the_bits_of_two_products(void **unused) {
+    chain_shapes(WN_F32);
+    each_narrow(chain_shapes);
+}
+
 /* Without a bias: that of zeros. */
 static void linear_without_bias_adds_none(void **unused) {
     layer l = layer_make(64, 40, (wn_linear_kind){.precision = WN_F32}), zero = l;
@@ -335,6 +363,7 @@ int main(void) {
         cmocka_unit_test(narrow_row_has_same_bits_in_any_place),
         cmocka_unit_test(narrow_shapes_match_double),
         cmocka_unit_test(halves_are_f32_rows_narrowed),
+        cmocka_unit_test(chain_has_the_bits_of_two_products),
         cmocka_unit_test(linear_without_bias_adds_none),
         cmocka_unit_test(narrow_without_instructions_is_unsupported),
         cmocka_unit_test(linear_bad_arguments_are_refused),

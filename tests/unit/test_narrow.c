@@ -192,27 +192,31 @@ static void attention_bf16_matches_double(void **unused) { each_table(attention_
 
 /* ---- int8: every table has the twin's bits --------------------------------- */
 
-static void bytes_case(const wn_narrow *k, size_t n, float range) {
-    float *x = malloc((n + 1) * sizeof *x), *rotated = malloc(n * sizeof *x), scale, offset, twin_scale, twin_offset;
-    uint8_t *bytes = malloc(n + 1), *twin = malloc(n + 1);
-    uint16_t *half = malloc(n * sizeof *half);
-    for (size_t i = 0; i < n; i++) x[i + 1] = uniform(i % 97 ? range : 30 * range); /* outliers */
-    wn_narrow_c.f32_to_bf16(x + 1, half, n);
+static void bytes_case(const wn_narrow *k, size_t n, size_t rows, float range) {
+    size_t cells = rows * n;
+    float *x = malloc((cells + 1) * sizeof *x), *rotated = malloc(WN_NARROW_ROWS * n * sizeof *x), *twin_rotated = malloc(n * sizeof *x);
+    float scales[7], offsets[7], twin_scale, twin_offset;
+    uint8_t *bytes = malloc(cells + 1), *twin = malloc(n);
+    uint16_t *half = malloc(cells * sizeof *half);
+    for (size_t i = 0; i < cells; i++) x[i + 1] = uniform(i % 97 ? range : 30 * range); /* outliers */
+    wn_narrow_c.f32_to_bf16(x + 1, half, cells);
     for (int halves = 0; halves < 2; halves++) {
-        const void *from = halves ? (const void *)half : x + 1;
-        bytes[n] = 0xab;
-        k->quantize_u8(from, halves, rotated, bytes, n, &scale, &offset);
-        wn_narrow_c.quantize_u8(from, halves, rotated, twin, n, &twin_scale, &twin_offset);
-        assert_int_equal(bytes[n], 0xab);
-        assert_memory_equal(bytes, twin, n);
-        assert_memory_equal(&scale, &twin_scale, sizeof scale);
-        assert_memory_equal(&offset, &twin_offset, sizeof offset);
-        for (size_t i = 0; i < n; i++) {
-            double back = (double)scale * bytes[i] + (double)offset;
-            assert_true(fabs(back - (double)rotated[i]) <= (double)scale * 1.001);
+        bytes[cells] = 0xab;
+        k->quantize_u8(halves ? (const void *)half : x + 1, halves, rows, rotated, bytes, n, scales, offsets);
+        assert_int_equal(bytes[cells], 0xab);
+        for (size_t r = 0; r < rows; r++) {
+            const void *row = halves ? (const void *)(half + r * n) : x + 1 + r * n;
+            wn_narrow_c.quantize_u8(row, halves, 1, twin_rotated, twin, n, &twin_scale, &twin_offset);
+            assert_memory_equal(bytes + r * n, twin, n);
+            assert_memory_equal(&scales[r], &twin_scale, sizeof twin_scale);
+            assert_memory_equal(&offsets[r], &twin_offset, sizeof twin_offset);
+            for (size_t i = 0; i < n; i++) {
+                double back = (double)scales[r] * bytes[r * n + i] + (double)offsets[r];
+                assert_true(fabs(back - (double)twin_rotated[i]) <= (double)scales[r] * 1.001);
+            }
         }
     }
-    free(x), free(rotated), free(bytes), free(twin), free(half);
+    free(x), free(rotated), free(twin_rotated), free(bytes), free(twin), free(half);
 }
 /* The twin's bits, in place too; rotated twice a block is WN_ROTATION times itself. */
 static void rotation_case(const wn_narrow *k, size_t n) {
@@ -229,36 +233,41 @@ static void rotation_case(const wn_narrow *k, size_t n) {
         assert_true(fabsf(y[i] - x[i + 1] * (i < full ? WN_ROTATION : 1)) <= (i < full ? 1e-4f : 0));
     free(x), free(y), free(twin);
 }
-/* A row that holds no numbers becomes some bytes, the same in every table. */
+/* A row that holds no numbers becomes some bytes, the same in every table, in full blocks and behind them. */
 static void bytes_of_no_numbers(const wn_narrow *k) {
-    static const float values[] = {NAN, INFINITY, -INFINITY, 1, -1, 0};
-    for (size_t a = 0; a < 6; a++)
-        for (size_t b = 0; b < 6; b++) {
-            float x[2] = {values[a], values[b]}, rotated[2], scale, offset, twin_scale, twin_offset;
-            uint8_t bytes[2], twin[2];
-            k->quantize_u8(x, false, rotated, bytes, 2, &scale, &offset);
-            wn_narrow_c.quantize_u8(x, false, rotated, twin, 2, &twin_scale, &twin_offset);
-            assert_memory_equal(bytes, twin, 2);
-            assert_true(scale == twin_scale && offset == twin_offset);
-        }
-}
-static void finish_case(const wn_narrow *k, size_t n, bool gelu, bool halves) {
-    int32_t *sums = malloc((n + 1) * sizeof *sums);
-    float *totals = malloc((n + 1) * sizeof *totals), *scales = malloc((n + 1) * sizeof *scales), *bias = malloc((n + 1) * sizeof *bias);
-    float *y = malloc((n + 1) * sizeof *y), *twin = malloc((n + 1) * sizeof *twin);
-    for (size_t i = 0; i < n; i++) {
-        sums[i] = (int32_t)(next() >> 36) - (1 << 27), totals[i] = uniform(1);
-        scales[i] = uniform(1e-4f), bias[i] = uniform(1);
+    static const float values[] = {NAN, INFINITY, -INFINITY, 1, -1, 0, 3e38f, -3e38f};
+    static const size_t lengths[] = {2, 66, 130};
+    enum { N = sizeof values / sizeof *values, MOST = 130 };
+    for (size_t i = 0; i < 3 * N * N; i++) {
+        size_t n = lengths[i % 3];
+        float x[MOST], rotated[WN_NARROW_ROWS * MOST], scale, offset, twin_scale, twin_offset;
+        uint8_t bytes[MOST], twin[MOST];
+        for (size_t j = 0; j < n; j++) x[j] = uniform(2);
+        x[n / 3] = values[i / 3 / N], x[n - 1] = values[i / 3 % N];
+        k->quantize_u8(x, false, 1, rotated, bytes, n, &scale, &offset);
+        wn_narrow_c.quantize_u8(x, false, 1, rotated, twin, n, &twin_scale, &twin_offset);
+        assert_memory_equal(bytes, twin, n);
+        assert_true(scale == twin_scale && offset == twin_offset);
     }
+}
+/* Rows have the bits that they have alone. */
+static void finish_case(const wn_narrow *k, size_t n, size_t rows, bool gelu, bool halves) {
+    size_t cells = rows * n;
+    int32_t *sums = malloc((cells + 1) * sizeof *sums);
+    float *totals = malloc((n + 1) * sizeof *totals), *scales = malloc((n + 1) * sizeof *scales), *bias = malloc((n + 1) * sizeof *bias);
+    float *y = malloc((cells + 1) * sizeof *y), *twin = malloc((cells + 1) * sizeof *twin), row_scales[7], offsets[7];
+    for (size_t i = 0; i < cells; i++) sums[i] = (int32_t)(next() >> 36) - (1 << 27);
+    for (size_t i = 0; i < n; i++) totals[i] = uniform(1), scales[i] = uniform(1e-4f), bias[i] = uniform(1);
+    for (size_t r = 0; r < rows; r++) row_scales[r] = 0.01f * (float)(r + 1), offsets[r] = uniform(2);
     const wn_int8_columns c = {scales, totals, bias, gelu, halves};
-    memset(y, 0xab, (n + 1) * sizeof *y), memset(twin, 0xab, (n + 1) * sizeof *twin);
-    k->finish_int8(sums, 0.01f, -1.17f, &c, y, n);
-    wn_narrow_c.finish_int8(sums, 0.01f, -1.17f, &c, twin, n);
-    assert_memory_equal(y, twin, (n + 1) * sizeof *y);
-    for (size_t i = 0; i < n && !gelu && !halves; i++) {
-        double product = sums[i] * (double)0.01f * (double)scales[i], rest = (double)totals[i] * (double)-1.17f;
-        double want = product + rest + (double)bias[i];
-        assert_true(fabs((double)y[i] - want) <= 3e-7 * (fabs(product) + fabs(rest) + fabs((double)bias[i])));
+    memset(y, 0xab, (cells + 1) * sizeof *y), memset(twin, 0xab, (cells + 1) * sizeof *twin);
+    k->finish_int8(sums, row_scales, offsets, rows, &c, y, n);
+    wn_narrow_c.finish_int8(sums, row_scales, offsets, rows, &c, twin, n);
+    assert_memory_equal(y, twin, (cells + 1) * sizeof *y);
+    for (size_t i = 0; i < cells && !gelu && !halves; i++) {
+        double product = sums[i] * (double)row_scales[i / n] * (double)scales[i % n];
+        double rest = (double)totals[i % n] * (double)offsets[i / n], want = product + rest + (double)bias[i % n];
+        assert_true(fabs((double)y[i] - want) <= 3e-7 * (fabs(product) + fabs(rest) + fabs((double)bias[i % n])));
     }
     free(sums), free(totals), free(scales), free(bias), free(y), free(twin);
 }
@@ -266,8 +275,8 @@ static void int8_body(const wn_narrow *k) {
     static const size_t lengths[] = {1, 2, 15, 16, 17, 31, 33, 64, 384, 517};
     print_message("  %s\n", k->isa);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        bytes_case(k, lengths[i], 1), bytes_case(k, lengths[i], 0), bytes_case(k, lengths[i], 1e-30f);
-        for (int f = 0; f < 4; f++) finish_case(k, lengths[i], f & 1, f & 2);
+        bytes_case(k, lengths[i], 1 + i % 7, 1), bytes_case(k, lengths[i], 4, 0), bytes_case(k, lengths[i], 5, 1e-30f);
+        for (int f = 0; f < 16; f++) finish_case(k, lengths[i], (size_t[]){1, 4, 6, 7}[f / 4], f & 1, f & 2);
     }
     bytes_of_no_numbers(k);
     for (size_t n = 1; n < 600; n += n < 120 ? 17 : 29) rotation_case(k, n);
