@@ -1,6 +1,6 @@
 /* bench_scan.c -- dense search of many embeddings: against a plain read of the same bytes, and against FAISS.
  *
- *   bench_scan [--rows 1000000] [--dim 384] [--index FILE] [--k 100] [--queries 64] [--threads 2] [--repeat 5] [--csv]
+ *   bench_scan [--rows 1000000] [--dim 384] [--index FILE] [--k 100] [--queries 64] [--threads 2] [--repeat 5] [--no-faiss] [--csv]
  *
  * --index: real embeddings, from an index of winnow's. Where it has fewer than --rows, rows are made from
  * it: a real one plus half the difference of two others, normalised, which keeps the spread of real scores. --rows 0:
@@ -10,7 +10,8 @@
  * rounds are printed, and the median of processor time, which waiting for a processor does not lengthen (but idle threads
  * of OpenMP spin). The scan over codes must give the f32 scan's hits and scores bit for bit, or the
  * program fails. FAISS sums in another order, so its lists are compared by overlap. FAISS (IndexFlatIP) uses
- * threads for several queries only, so it is asked one query and all of them. */
+ * threads for several queries only, so it is asked one query and all of them. --no-faiss: without it and its copy of the rows,
+ * for the largest corpora. */
 #include "bench_program.h"
 #include "core/memory.h"
 #include "core/threadpool.h"
@@ -28,7 +29,7 @@ enum { BLOCK = 1024, MAX_REPEAT = 100 };
 typedef struct setup {
     size_t rows, dim, k, nq;
     int threads, repeat;
-    bool csv;
+    bool csv, faiss;
     const char *index;
     wn_vectors v;
     float *all;     /* [rows, dim]: where the blocks lie */
@@ -223,13 +224,12 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static void tell(const setup *s, result *r, bool faiss) {
+static void tell(const setup *s, result *r, int nkinds) {
     double f32_bytes = (double)s->rows * (double)s->dim * 4;
     if (s->csv) puts("what,rows,dim,k,queries,threads,rounds,median_ms_a_query,least_ms_a_query,processor_ms_a_query,f32_gb_per_s");
     else printf("%zu x %zu, k = %zu, %d threads, %d rounds; milliseconds a query\n", s->rows, s->dim, s->k, s->threads, s->repeat);
-    for (int kind = 0; kind < NKINDS; kind++) {
+    for (int kind = 0; kind < nkinds; kind++) {
         bool many = kind == F32_MANY || kind == CODES_MANY || kind == FAISS_MANY;
-        if (!faiss && kind >= FAISS_ONE) continue;
         size_t nq = many ? s->nq : 1;
         qsort(r->times[kind], (size_t)s->repeat, sizeof(double), by_value);
         qsort(r->cpu[kind], (size_t)s->repeat, sizeof(double), by_value);
@@ -243,14 +243,13 @@ static void tell(const setup *s, result *r, bool faiss) {
     FILE *out = s->csv ? stderr : stdout;
     fprintf(out, "codes: %zu queries, %.0f rows rescored each, %zu fell back to f32; every answer equals the f32 scan's\n",
             stats.coded, (double)stats.rescored / (double)(stats.coded ? stats.coded : 1), stats.fallen);
-    if (faiss) fprintf(out, "FAISS: %.4f of our hits are in its lists\n", r->overlap);
-    else fprintf(out, "FAISS: SKIPPED, libfaiss was not found when winnow was built\n");
+    if (s->faiss) fprintf(out, "FAISS: %.4f of our hits are in its lists\n", r->overlap);
+    else fprintf(out, "FAISS: SKIPPED (not asked for, or libfaiss was not found when winnow was built)\n");
 }
 
 static void run(setup *s) {
     result *r = calloc(1, sizeof *r);
     wn_error err;
-    bool faiss = false;
     if (!r || wn_pool_create(s->threads, NULL, &s->pool, &err)) die("out of memory");
     make(s);
     double begin = clock_ms(CLOCK_MONOTONIC), cpu = clock_ms(CLOCK_PROCESS_CPUTIME_ID);
@@ -263,16 +262,18 @@ static void run(setup *s) {
     r->faiss_scores = malloc(nk * sizeof(float)), r->faiss_rows = malloc(nk * sizeof(int64_t));
     if (!r->one || !r->many || !r->other || !r->counts || !r->faiss_scores || !r->faiss_rows) die("out of memory");
 #ifdef WN_HAVE_FAISS
-    r->faiss = faiss_flat_create(s->all, s->rows, s->dim);
-    faiss = true;
+    if (s->faiss) r->faiss = faiss_flat_create(s->all, s->rows, s->dim);
+#else
+    s->faiss = false;
 #endif
-    for (int kind = 0; kind < NKINDS; kind++) run_kind(s, r, kind, 0); /* unmeasured */
+    int nkinds = s->faiss ? NKINDS : FAISS_ONE;
+    for (int kind = 0; kind < nkinds; kind++) run_kind(s, r, kind, 0); /* unmeasured */
     memset(&stats, 0, sizeof stats);
     for (int round = 0; round < s->repeat; round++)
-        for (int kind = 0; kind < NKINDS; kind++) run_kind(s, r, kind, round);
-    tell(s, r, faiss);
+        for (int kind = 0; kind < nkinds; kind++) run_kind(s, r, kind, round);
+    tell(s, r, nkinds);
 #ifdef WN_HAVE_FAISS
-    faiss_flat_free(r->faiss);
+    if (s->faiss) faiss_flat_free(r->faiss);
 #endif
     wn_vectors_release(&s->v);
     wn_pool_free(s->pool);
@@ -281,9 +282,10 @@ static void run(setup *s) {
 }
 
 int main(int argc, char **argv) {
-    setup s = {.rows = 1000000, .dim = 384, .k = 100, .nq = 64, .threads = 2, .repeat = 5};
+    setup s = {.rows = 1000000, .dim = 384, .k = 100, .nq = 64, .threads = 2, .repeat = 5, .faiss = true};
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--csv")) s.csv = true;
+        else if (!strcmp(argv[i], "--no-faiss")) s.faiss = false;
         else if (i + 1 < argc && !strcmp(argv[i], "--index")) s.index = argv[++i];
         else if (i + 1 < argc && !strcmp(argv[i], "--rows")) s.rows = (size_t)atol(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--dim")) s.dim = (size_t)atol(argv[++i]);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """scan_peers.py -- exact dense search of a million embeddings, winnow beside FAISS: a part of `make bench`.
 
-    tools/bench.sh scan [--rows 1000000] [--rounds 5] [--queries 64] [--index build/demo.wnindex]
+    tools/bench.sh scan [--rows 1000000] [--rounds 15] [--queries 64] [--index build/demo.wnindex]
 
 bench_scan does the work (bench/bench_scan.c says how): a plain read of the same bytes, the f32 scan, the scan over
 8-bit codes with f32 rescoring, which must give the same hits and scores bit for bit, and FAISS's IndexFlatIP (Debian's
@@ -20,11 +20,13 @@ import bench_common as common
 import bench_targets as targets
 
 
-def scan(rows, rounds, queries, threads, index=None):
+def scan(rows, rounds, queries, threads, index=None, faiss=True):
     """bench_scan's CSV as rows; what it says besides goes to standard error."""
     command = [common.program("bench_scan"), "--csv", "--rows", rows, "--repeat", rounds, "--queries", queries, "--threads", threads]
     if index and pathlib.Path(index).exists():
         command += ["--index", index]
+    if not faiss:
+        command.append("--no-faiss")
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"scan: {command[0]} failed")
@@ -37,7 +39,7 @@ def scan(rows, rounds, queries, threads, index=None):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rows", type=int, default=1_000_000)
-    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--rounds", type=int, default=15)
     p.add_argument("--queries", type=int, default=64)
     p.add_argument("--threads", type=int, default=common.THREADS)
     p.add_argument("--index", default=common.ROOT / "build" / "demo.wnindex")
