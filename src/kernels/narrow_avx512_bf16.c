@@ -176,15 +176,16 @@ FN void score_rows(const head *h, const uint16_t *q, size_t ldq, const int rows,
     reduce_rows(top, larger, max);
 }
 
-/* A row's scores become its weights, halves in place; returns sums of the rounded weights. Keys beyond n get the least
- * weight there is, 2^-126, which changes no sum (the largest weight is 1), and meet values of 0. */
+/* A row's scores become its weights, halves in place; returns sums of the rounded weights. The maximum is taken off before
+ * the scale, as in the twin: the largest weight is 1 exactly. Keys beyond n get the least
+ * weight there is, 2^-126, which changes no sum, and meet values of 0. */
 FN __m512 weights_row(float *scores, float max, float scale, size_t npad) {
-    __m512 s = _mm512_set1_ps(scale), m = _mm512_set1_ps(max * scale), sum = _mm512_setzero_ps();
+    __m512 s = _mm512_set1_ps(scale), m = _mm512_set1_ps(max), sum = _mm512_setzero_ps();
     const __m512i ones = _mm512_set1_epi32(0x3f803f80);
     uint16_t *to = (uint16_t *)(void *)scores; /* 64 bytes written where 128 were read */
     for (size_t j = 0; j < npad; j += PANEL) {
-        __m512 x0 = _mm512_fmsub_ps(_mm512_loadu_ps(scores + j), s, m);
-        __m512 x1 = _mm512_fmsub_ps(_mm512_loadu_ps(scores + j + 16), s, m);
+        __m512 x0 = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(scores + j), m), s);
+        __m512 x1 = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(scores + j + 16), m), s);
         __m512i halves = narrow32(exp2_lanes(x0), exp2_lanes(x1));
         _mm512_storeu_si512(to + j, halves);
         sum = dot(sum, halves, ones);
