@@ -53,9 +53,8 @@ def speed(rows):
     head = ["", "precision", "ms a query", "processor ms", "tokens/s", "winnow in that precision takes", "by processor time"]
     body = [[peer_name(r), r["precision"], whole(r["wall_ms"]), whole(r["cpu_ms"]), whole(r["tokens_per_s"]),
              f"{ratio(r['ratio'])} of it" if r["ratio"] else "", ratio(r["cpu_ratio"])] for r in rows]
-    fast = next((t for t in targets.rerank(rows) if not t.most), None)
-    said = (f"\n\nAgainst sentence-transformers as its users call it winnow in {fast.what.split()[2].rstrip(',')} (what `--precision auto` takes) is {fast.value:.1f} "
-            f"times faster, by {fast.note} times.") if fast else ""
+    faster = [f"{t.value:.1f} times faster in {t.what.split()[2].rstrip(',')} (by {t.note} times)" for t in targets.rerank(rows) if not t.most]
+    said = f"\n\nAgainst sentence-transformers as its users call it winnow is {', '.join(faster)}; `--precision auto` takes bf16." if faster else ""
     return table(head, body) + said + "\n\n" + stamp(rows, "make bench", f"; medians of {rows[0]['rounds']} rounds of {rows[0]['queries']} queries")
 
 
@@ -112,8 +111,8 @@ def cold_start(rows):
 
 def quality(rows):
     body = [[r["model"], r["precision"], f"{float(r['ndcg_cut_10']):.4f}", f"{float(r['change']):+.4f}" if r["precision"] != "f32" else "", r["tau"],
-             r["same_top10"]] for r in rows]
-    head = ["model", "precision", "nDCG@10", "change", "Kendall's tau", "same ten best"]
+             r["same_top10"], f"{100 * float(r['error']):.1f} %" if r["precision"] != "f32" else ""] for r in rows]
+    head = ["model", "precision", "nDCG@10", "change", "Kendall's tau", "same ten best", "error of a score"]
     return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh quality", f"; {rows[0]['queries']} queries, 100 candidates each")
 
 
