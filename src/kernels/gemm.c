@@ -16,8 +16,8 @@
  * int8. Rows become bytes in the worker's block, u8 with a scale and a zero point a row, found from the row itself;
  * weights are s8 with a scale a column. Sums are exact; scales, bias and GELU are applied on their way into y. Before
  * either is rounded it is turned by a Hadamard matrix, 128 values at a time (rotate_f32), which the product does not see:
- * (H x) . (H w) = 128 x . w. That spreads a row's few large values over 128: the logits' error falls from 3.1 % of their
- * deviation within a query to 1.7 % (docs/PERFORMANCE.md), for 5 % of the time, and nothing needs calibrating. Tried and
+ * (H x) . (H w) = 128 x . w. That spreads a row's few large values over 128: the logits' error falls by a third
+ * (docs/PERFORMANCE.md), for 5 % of the time, and nothing needs calibrating. Tried and
  * left out: the means of a norm's output (its beta) taken off its rows before (no better), a scale for each block of
  * 128 inputs in place of the rotation (its sums need an accumulation of our own).
  *
