@@ -389,6 +389,7 @@ const cases = {
     assert.equal(await links.count(), gained.length);
     if (gained.length) {
       await links.first().click();
+      await page.waitForSelector("#panel-search"); /* visible: the address's change is heard a moment after the click */
       assert.ok(await page.isVisible("#panel-search"));
       await page.waitForSelector(`#search-view ${BOTH}`);
     }
