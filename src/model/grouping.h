@@ -1,4 +1,5 @@
-/* grouping.h -- which sequences of a batch go through the layers together, and in which order they are begun. */
+/* grouping.h -- which sequences of a batch go through the layers together, in which order they are begun, and by how many
+ * workers. */
 #ifndef WN_MODEL_GROUPING_H
 #define WN_MODEL_GROUPING_H
 #include <winnow/core.h>
@@ -8,6 +9,8 @@ typedef struct wn_grouping {
     uint32_t *order; /* [n]: sequences, a group's behind each other */
     uint32_t *ends;  /* [groups]: how many of order[] lie before a group's end */
     size_t groups;
+    size_t alone;    /* how many of the groups a worker takes alone, one after the other: the first ones */
+    size_t team;     /* workers that take one of the others together: there are (groups - alone) x team <= workers */
     size_t order_cap, ends_cap;
 } wn_grouping;
 

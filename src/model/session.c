@@ -1,9 +1,15 @@
-/* session.c -- the forward pass: groups of whole sequences, one worker each, no barriers.
+/* session.c -- the forward pass: groups of whole sequences, one worker each; teams where workers would be idle.
  *
  * A batch's tokens lie packed, without padding. Groups of about GROUP_TOKENS are made of whole
  * sequences (grouping.c); a pool task takes one group through ALL layers. Workers meet once, at the end. The
  * usual design splits every matrix product over all threads: 4 barriers a layer, and each worker's rows move
  * between cores' caches. Here a group's activations stay in one core's second-level cache.
+ *
+ * Teams. Where a batch has fewer groups than workers, or few left at its end, each of these groups goes to a team. A
+ * member takes its share of the group's rows through all layers, in the arena of the team's leader, with scratch of its own; it
+ * needs others' rows only as keys and values, so a team meets twice a layer: when they are there, and when they have
+ * been read. The leader alone makes embeddings, the last layer by heads and the results. Rejected: columns of a product
+ * shared in place of rows, which would read the weights once for all, but meet at every product.
  *
  * Within a layer a group's rows go through query-key-value together, then attention by sequence and head,
  * then in tiles of some rows through everything that is row by row: attention's output product, norm, both
@@ -20,11 +26,8 @@
  * Same bits. Every kernel and product gives a row the same bits whatever rows are beside it, so a
  * sequence's result depends on neither batch, order, grouping nor thread count.
  *
- * What stays serial: one sequence runs on one worker; a call with fewer sequences than workers leaves some
- * idle. For one query of a search (10 tokens) that is the fastest way anyhow: its time is that of reading the
- * weights once. One pair of 512 tokens on many cores is where a split by rows would pay.
- *
  * Memory: a worker's arena holds GROUP_TOKENS plus half the longest sequence, sized at creation. */
+#include "core/barrier.h"
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -38,26 +41,38 @@
 /* HEAD_ROWS: queries of the last layer that go through its heads together. */
 enum { GROUP_TOKENS = 256, HEAD_ROWS = 16 };
 
-typedef struct worker {
-    wn_gemm *gemm;
-    wn_arena arena;
+/* What a group keeps between the steps of a layer. */
+typedef struct group_rows {
     float *x;         /* [rows, hidden]: the state */
     uint16_t *halves; /* [rows, hidden]: the state narrowed; NULL but in bf16 */
     void *qkv;        /* [rows, 3 hidden] of encoder->attention; of f32 for the head's dense layer */
     void *context;    /* [rows, hidden] of encoder->attention, of f32 in a layer by heads: attention's result */
+    uint32_t *starts; /* [rows + 1]: of the group's sequences */
+} group_rows;
+
+typedef struct worker {
+    wn_gemm *gemm;
+    wn_arena arena;
+    group_rows rows;  /* of a group that it computes alone, or that a team computes in its arena */
     void *wide;       /* [tile, intermediate] of encoder->inner */
     float *sum;       /* [tile, hidden]: what is added to the state */
     float *heads;     /* a layer by heads: see heads_take */
     float *scratch;   /* of the attention kernel */
-    uint32_t *starts; /* [rows + 1]: of the group's sequences */
     size_t tile;      /* rows that go through what is row by row together */
 } worker;
+
+/* Workers that compute a group together. */
+typedef struct team {
+    wn_barrier barrier;
+    const group_rows *rows; /* those of its leader, who sets this before they first meet */
+} team;
 
 struct wn_session {
     const wn_encoder *encoder;
     wn_pool *pool;
     worker *workers;
-    size_t nworkers, group_tokens;
+    team *teams; /* [nworkers], of which nteams are initialised */
+    size_t nworkers, nteams, group_tokens;
     wn_grouping grouping;
 };
 
@@ -103,21 +118,27 @@ static void embed_sequence(const wn_encoder *encoder, const int32_t *ids, const 
 
 /* ---- One layer ------------------------------------------------------------ */
 
-/* Some sequences of the batch, as one worker computes them. */
+/* Some sequences of the batch, as one worker sees them: alone, or one of a team. */
 typedef struct group {
     const wn_encoder *encoder;
-    worker *w;
+    worker *w;                 /* who computes */
+    const group_rows *rows;
     const uint32_t *sequences; /* [n]: which of the batch */
-    const uint32_t *starts;    /* [n + 1]: their rows here, from 0 on */
     size_t n;
+    size_t first, end;         /* rows that w computes: all of them, or its share */
+    team *team;                /* NULL: alone */
+    bool leads;                /* does what only one can: the first of a team, or who is alone */
 } group;
 
-static size_t group_rows(const group *g) { return g->starts[g->n]; }
+/* Where a team's members wait for each other. */
+static void meet(const group *g) {
+    if (g->team) wn_barrier_wait(&g->team->barrier);
+}
 
 static size_t size_of(wn_rows kind) { return kind == WN_ROWS_BF16 ? sizeof(uint16_t) : sizeof(float); }
 
 /* Rows that fill a GEMM tile up: read by it, their results never used. Zeros, so that no leftover
- * NaN or subnormal slows the product down. */
+ * NaN or subnormal slows the product down. None where `rows` is a whole number of tiles, as a share's end is. */
 static void clear_padding(void *x, size_t rows, size_t width, wn_rows kind) {
     size_t row = width * size_of(kind);
     memset((char *)x + rows * row, 0, (wn_gemm_padded_rows(rows) - rows) * row);
@@ -128,9 +149,9 @@ static const void *row_of(const void *x, size_t row, size_t width, wn_rows kind)
 }
 
 /* The state's rows from `row` on, as products read them. */
-static const void *state_rows(const worker *w, size_t row, size_t hidden, wn_rows *kind) {
-    *kind = w->halves ? WN_ROWS_BF16 : WN_ROWS_F32;
-    return row_of(w->halves ? (const void *)w->halves : w->x, row, hidden, *kind);
+static const void *state_rows(const group_rows *rows, size_t row, size_t hidden, wn_rows *kind) {
+    *kind = rows->halves ? WN_ROWS_BF16 : WN_ROWS_F32;
+    return row_of(rows->halves ? (const void *)rows->halves : rows->x, row, hidden, *kind);
 }
 
 /* x = norm(sum + x) for the state's rows [row, row + n), then their halves. */
@@ -138,61 +159,78 @@ static void add_norm(const group *g, const wn_norm *norm, size_t row, size_t n) 
     const wn_encoder *e = g->encoder;
     size_t hidden = e->config.hidden;
     for (size_t r = 0; r < n; r++) {
-        float *x = g->w->x + (row + r) * hidden;
+        float *x = g->rows->x + (row + r) * hidden;
         e->kernels->add_layer_norm_f32(g->w->sum + r * hidden, x, norm->gamma, norm->beta, e->config.layer_norm_eps,
                                        x, 1, hidden);
-        if (g->w->halves) e->narrow->f32_to_bf16(x, g->w->halves + (row + r) * hidden, hidden);
+        if (g->rows->halves) e->narrow->f32_to_bf16(x, g->rows->halves + (row + r) * hidden, hidden);
     }
 }
 
-/* context = attention of every head of every sequence. */
-static void attend(const group *g) {
+/* context rows [first, end) = attention of one head: those queries over the keys and values of rows [begin, begin + n). */
+static void attend_head(const group *g, size_t head, size_t first, size_t end, size_t begin, size_t n) {
     const wn_encoder *e = g->encoder;
-    size_t hidden = e->config.hidden, dim = e->head_dim, ld = 3 * hidden;
+    size_t hidden = e->config.hidden, dim = e->head_dim, ld = 3 * hidden, at = head * dim;
     float scale = 1.0f / sqrtf((float)dim);
-    for (size_t s = 0; s < g->n; s++) {
-        size_t row = g->starts[s], n = g->starts[s + 1] - row;
-        for (size_t at = 0; at < hidden; at += dim) {
-            if (e->attention == WN_ROWS_BF16) {
-                const uint16_t *q = (const uint16_t *)g->w->qkv + row * ld + at;
-                e->narrow->attention_bf16(q, ld, q + hidden, q + 2 * hidden, ld,
-                                          (uint16_t *)g->w->context + row * hidden + at, hidden, n, n, dim, scale,
-                                          g->w->scratch);
-            } else {
-                const float *q = (const float *)g->w->qkv + row * ld + at;
-                e->kernels->attention_f32(q, ld, q + hidden, q + 2 * hidden, ld,
-                                          (float *)g->w->context + row * hidden + at, hidden, n, n, dim, scale,
-                                          g->w->scratch);
-            }
-        }
+    if (e->attention == WN_ROWS_BF16) {
+        const uint16_t *q = (const uint16_t *)g->rows->qkv + at, *keys = q + begin * ld + hidden;
+        e->narrow->attention_bf16(q + first * ld, ld, keys, keys + hidden, ld,
+                                  (uint16_t *)g->rows->context + first * hidden + at, hidden, end - first, n, dim, scale,
+                                  g->w->scratch);
+    } else {
+        const float *q = (const float *)g->rows->qkv + at, *keys = q + begin * ld + hidden;
+        e->kernels->attention_f32(q + first * ld, ld, keys, keys + hidden, ld,
+                                  (float *)g->rows->context + first * hidden + at, hidden, end - first, n, dim, scale,
+                                  g->w->scratch);
     }
 }
 
-/* What follows attention, tile by tile. */
-static bool feed_forward(const group *g, const wn_layer *layer, size_t rows, wn_rows context) {
+/* context = attention of every head of every sequence, for the worker's rows. */
+static void attend(const group *g) {
+    const uint32_t *starts = g->rows->starts;
+    for (size_t s = 0; s < g->n; s++) {
+        size_t first = starts[s] > g->first ? starts[s] : g->first, end = starts[s + 1] < g->end ? starts[s + 1] : g->end;
+        for (size_t head = 0; head < g->encoder->config.heads && first < end; head++)
+            attend_head(g, head, first, end, starts[s], starts[s + 1] - starts[s]);
+    }
+}
+
+/* What follows attention, tile by tile, for rows [first, end). */
+static bool feed_forward(const group *g, const wn_layer *layer, size_t first, size_t end, wn_rows context) {
     const wn_encoder *e = g->encoder;
     worker *w = g->w;
     size_t hidden = e->config.hidden;
     wn_rows kind;
-    clear_padding(w->context, rows, hidden, context);
-    for (size_t done = 0; done < rows; done += w->tile) {
-        size_t n = rows - done < w->tile ? rows - done : w->tile;
-        const void *from = row_of(w->context, done, hidden, context);
+    clear_padding(g->rows->context, end, hidden, context);
+    for (size_t done = first; done < end; done += w->tile) {
+        size_t n = end - done < w->tile ? end - done : w->tile;
+        const void *from = row_of(g->rows->context, done, hidden, context);
         if (!wn_linear_run(layer->attention_out, w->gemm, from, context, w->sum, n)) return false;
         add_norm(g, &layer->attention_norm, done, n);
-        from = state_rows(w, done, hidden, &kind);
+        from = state_rows(g->rows, done, hidden, &kind);
         if (!wn_linear_chain(layer->ffn_in, layer->ffn_out, w->gemm, from, kind, w->wide, w->sum, n)) return false;
         add_norm(g, &layer->ffn_norm, done, n);
     }
     return true;
 }
 
-static bool layer_run(const group *g, const wn_layer *layer) {
+static bool attention_inputs(const group *g, const wn_layer *layer) {
+    const wn_encoder *e = g->encoder;
     wn_rows kind;
-    const void *x = state_rows(g->w, 0, g->encoder->config.hidden, &kind);
-    if (!wn_linear_run(layer->qkv, g->w->gemm, x, kind, g->w->qkv, group_rows(g))) return false;
-    attend(g);
-    return feed_forward(g, layer, group_rows(g), g->encoder->attention);
+    const void *x = state_rows(g->rows, g->first, e->config.hidden, &kind);
+    void *qkv = (char *)g->rows->qkv + g->first * 3 * e->config.hidden * size_of(e->attention);
+    return wn_linear_run(layer->qkv, g->w->gemm, x, kind, qkv, g->end - g->first);
+}
+
+/* Who has failed meets the others all the same. */
+static bool layer_run(const group *g, const wn_layer *layer, bool ok) {
+    ok = ok && attention_inputs(g, layer);
+    meet(g); /* everybody's keys and values are there */
+    if (ok) {
+        attend(g);
+        ok = feed_forward(g, layer, g->first, g->end, g->encoder->attention);
+    }
+    meet(g); /* nobody reads them any more */
+    return ok;
 }
 
 /* ---- A layer by heads: the last, where first tokens alone are wanted ------- */
@@ -225,15 +263,15 @@ static bool attend_states(const group *g, const wn_layer *layer, const size_t *t
     worker *w = g->w;
     size_t hidden = e->config.hidden, dim = e->head_dim, heads = e->config.heads, block = HEAD_ROWS * hidden;
     head_buffers b = heads_take(g);
-    for (size_t r = 0; r < n; r++) rows_copy(w->x + tokens[r] * hidden, hidden, b.x + r * hidden, hidden, 1, hidden);
+    for (size_t r = 0; r < n; r++) rows_copy(g->rows->x + tokens[r] * hidden, hidden, b.x + r * hidden, hidden, 1, hidden);
     if (!wn_linear_run(layer->q, w->gemm, b.x, WN_ROWS_F32, b.q, n)) return false;
     for (size_t h = 0; h < heads; h++) {
         rows_copy(b.q + h * dim, hidden, b.part, dim, n, dim);
         if (!wn_linear_run(layer->heads[h].keys, w->gemm, b.part, WN_ROWS_F32, b.sought + h * block, n)) return false;
     }
     for (size_t r = 0; r < n; r++) {
-        size_t first = g->starts[sequences[r]], length = g->starts[sequences[r] + 1] - first;
-        const float *x = w->x + first * hidden;
+        size_t first = g->rows->starts[sequences[r]], length = g->rows->starts[sequences[r] + 1] - first;
+        const float *x = g->rows->x + first * hidden;
         e->kernels->attention_f32(b.sought + r * hidden, block, x, x, hidden, b.found + r * hidden, block, heads,
                                   length, hidden, 1.0f / sqrtf((float)dim), w->scratch);
     }
@@ -246,23 +284,23 @@ static bool attend_states(const group *g, const wn_layer *layer, const size_t *t
 
 /* Afterwards x holds a row a sequence; with `all`, as tests ask, still a row a token. */
 static bool layer_run_by_heads(const group *g, const wn_layer *layer, bool all) {
-    worker *w = g->w;
+    const group_rows *at = g->rows;
     size_t hidden = g->encoder->config.hidden, rows = 0, n = 0, tokens[HEAD_ROWS], sequences[HEAD_ROWS];
     for (size_t s = 0; s < g->n; s++) {
-        size_t first = g->starts[s], last = all ? g->starts[s + 1] : first + 1;
+        size_t first = at->starts[s], last = all ? at->starts[s + 1] : first + 1;
         for (size_t token = first; token < last; token++) {
             tokens[n] = token;
             sequences[n++] = s;
             bool end = s + 1 == g->n && token + 1 == last;
             if (n < HEAD_ROWS && !end) continue;
-            if (!attend_states(g, layer, tokens, sequences, n, (float *)w->context + rows * hidden)) return false;
+            if (!attend_states(g, layer, tokens, sequences, n, (float *)at->context + rows * hidden)) return false;
             rows += n;
             n = 0;
         }
     }
     for (size_t s = 1; s < g->n && !all; s++)
-        rows_copy(w->x + g->starts[s] * hidden, hidden, w->x + s * hidden, hidden, 1, hidden);
-    return feed_forward(g, layer, rows, WN_ROWS_F32);
+        rows_copy(at->x + at->starts[s] * hidden, hidden, at->x + s * hidden, hidden, 1, hidden);
+    return feed_forward(g, layer, 0, rows, WN_ROWS_F32);
 }
 
 /* ---- What is made of the last states -------------------------------------- */
@@ -284,9 +322,9 @@ static void pool(const group *g, float *out) {
     const wn_model_config *c = &g->encoder->config;
     for (size_t s = 0; s < g->n; s++) {
         float *one = out + g->sequences[s] * c->hidden;
-        size_t begin = g->starts[s], n = g->starts[s + 1] - begin;
-        if (c->pooling == WN_POOL_MEAN) pool_mean(g->w->x + begin * c->hidden, n, c->hidden, one);
-        else memcpy(one, g->w->x + s * c->hidden, c->hidden * sizeof *one);
+        size_t begin = g->rows->starts[s], n = g->rows->starts[s + 1] - begin;
+        if (c->pooling == WN_POOL_MEAN) pool_mean(g->rows->x + begin * c->hidden, n, c->hidden, one);
+        else memcpy(one, g->rows->x + s * c->hidden, c->hidden * sizeof *one);
         if (c->normalize) normalize(one, c->hidden, g->encoder->kernels);
     }
 }
@@ -295,10 +333,10 @@ static void pool(const group *g, float *out) {
 static bool classify(const group *g, float *out) {
     const wn_encoder *e = g->encoder;
     size_t hidden = e->config.hidden, labels = e->config.labels;
-    const float *x = g->w->x;
+    const float *x = g->rows->x;
     if (e->head_dense) {
-        float *y = g->w->qkv;
-        clear_padding(g->w->x, g->n, hidden, WN_ROWS_F32);
+        float *y = g->rows->qkv;
+        clear_padding(g->rows->x, g->n, hidden, WN_ROWS_F32);
         if (!wn_linear_run(e->head_dense, g->w->gemm, x, WN_ROWS_F32, y, g->n)) return false;
         for (size_t i = 0; i < g->n * hidden; i++) y[i] = tanhf(y[i]);
         x = y;
@@ -313,8 +351,8 @@ static bool classify(const group *g, float *out) {
 static void states_copy(const group *g, const uint32_t *starts, float *out) {
     size_t hidden = g->encoder->config.hidden;
     for (size_t s = 0; s < g->n; s++)
-        rows_copy(g->w->x + g->starts[s] * hidden, hidden, out + starts[g->sequences[s]] * hidden, hidden,
-                  g->starts[s + 1] - g->starts[s], hidden);
+        rows_copy(g->rows->x + g->rows->starts[s] * hidden, hidden, out + starts[g->sequences[s]] * hidden, hidden,
+                  g->rows->starts[s + 1] - g->rows->starts[s], hidden);
 }
 
 /* ---- Groups --------------------------------------------------------------- */
@@ -322,23 +360,17 @@ static void states_copy(const group *g, const uint32_t *starts, float *out) {
 /* The group's token rows: their embeddings, and halves of these. */
 static void embed(const group *g, const wn_packed *batch) {
     const wn_encoder *e = g->encoder;
-    worker *w = g->w;
-    size_t hidden = e->config.hidden, rows = group_rows(g);
+    const group_rows *to = g->rows;
+    size_t hidden = e->config.hidden, rows = to->starts[g->n];
     for (size_t s = 0; s < g->n; s++) {
-        size_t at = batch->starts[g->sequences[s]], n = g->starts[s + 1] - g->starts[s];
-        embed_sequence(e, batch->ids + at, batch->type_ids ? batch->type_ids + at : NULL, n, w->x + g->starts[s] * hidden);
+        size_t at = batch->starts[g->sequences[s]], n = to->starts[s + 1] - to->starts[s];
+        embed_sequence(e, batch->ids + at, batch->type_ids ? batch->type_ids + at : NULL, n, to->x + to->starts[s] * hidden);
     }
-    clear_padding(w->x, rows, hidden, WN_ROWS_F32);
-    if (w->halves) e->narrow->f32_to_bf16(w->x, w->halves, wn_gemm_padded_rows(rows) * hidden);
+    clear_padding(to->x, rows, hidden, WN_ROWS_F32);
+    if (to->halves) e->narrow->f32_to_bf16(to->x, to->halves, wn_gemm_padded_rows(rows) * hidden);
 }
 
-static bool group_run(const forward *job, const group *g) {
-    const wn_encoder *e = g->encoder;
-    embed(g, job->batch);
-    for (size_t i = 0; i < e->config.layers; i++) {
-        const wn_layer *layer = &e->layers[i];
-        if (!(layer->heads ? layer_run_by_heads(g, layer, job->want == WANT_STATES) : layer_run(g, layer))) return false;
-    }
+static bool results_make(const forward *job, const group *g) {
     switch (job->want) {
     case WANT_EMBEDDING: pool(g, job->out); return true;
     case WANT_LOGITS: return classify(g, job->out);
@@ -348,17 +380,53 @@ static bool group_run(const forward *job, const group *g) {
     return true;
 }
 
+static bool group_run(const forward *job, group *g) {
+    const wn_encoder *e = g->encoder;
+    bool ok = true;
+    if (g->leads) embed(g, job->batch);
+    meet(g);
+    if (g->team) g->rows = g->team->rows;
+    for (size_t i = 0; i < e->config.layers; i++) {
+        const wn_layer *layer = &e->layers[i];
+        if (!layer->heads) ok = layer_run(g, layer, ok);
+        else if (g->leads) ok = ok && layer_run_by_heads(g, layer, job->want == WANT_STATES);
+    }
+    return g->leads ? ok && results_make(job, g) : ok;
+}
+
+/* The leader's: where the group's sequences begin, in its own arena. */
+static void group_open(group *g, const uint32_t *starts) {
+    uint32_t *own = g->w->rows.starts;
+    own[0] = 0;
+    for (size_t s = 0; s < g->n; s++) own[s + 1] = own[s] + starts[g->sequences[s] + 1] - starts[g->sequences[s]];
+    g->rows = &g->w->rows;
+    if (g->team) g->team->rows = g->rows;
+}
+
+/* Where a member's share of `rows` ends: whole tiles. */
+static size_t share_end(size_t rows, size_t member, size_t members) {
+    size_t tile = wn_gemm_padded_rows(1), end = wn_gemm_padded_rows(rows) / tile * (member + 1) / members * tile;
+    return end < rows ? end : rows;
+}
+
+/* The first plan->alone tasks are a group each; behind them plan->team tasks are one group, and members wait for each
+ * other: these are never more than workers, so that each is taken by one of its own. */
 static void group_task(void *ctx, size_t task, int index) {
     forward *job = ctx;
-    const wn_grouping *grouping = &job->session->grouping;
-    const uint32_t *starts = job->batch->starts;
-    worker *w = &job->session->workers[index];
-    size_t first = task ? grouping->ends[task - 1] : 0;
-    group g = {.encoder = job->session->encoder, .w = w, .sequences = grouping->order + first, .starts = w->starts,
-               .n = grouping->ends[task] - first};
-    if (atomic_load_explicit(&job->failed, memory_order_relaxed)) return;
-    w->starts[0] = 0;
-    for (size_t s = 0; s < g.n; s++) w->starts[s + 1] = w->starts[s] + starts[g.sequences[s] + 1] - starts[g.sequences[s]];
+    const wn_session *session = job->session;
+    const wn_grouping *plan = &session->grouping;
+    bool alone = task < plan->alone;
+    size_t members = alone ? 1 : plan->team, together = alone ? 0 : task - plan->alone, member = together % members;
+    size_t number = alone ? task : plan->alone + together / members, from = number ? plan->ends[number - 1] : 0, rows = 0;
+    if (alone && atomic_load_explicit(&job->failed, memory_order_relaxed)) return;
+    group g = {.encoder = session->encoder, .w = &session->workers[index], .sequences = plan->order + from,
+               .n = plan->ends[number] - from, .leads = member == 0};
+    if (!alone) g.team = &session->teams[together / members];
+    if (g.leads) group_open(&g, job->batch->starts);
+    for (size_t s = 0; s < g.n; s++)
+        rows += job->batch->starts[g.sequences[s] + 1] - job->batch->starts[g.sequences[s]];
+    g.first = member ? share_end(rows, member - 1, members) : 0;
+    g.end = share_end(rows, member, members);
     if (!group_run(job, &g)) atomic_store(&job->failed, true);
 }
 
@@ -387,7 +455,10 @@ static wn_status run(wn_session *session, const wn_packed *batch, wanted want, f
     WN_TRY(batch_check(session->encoder, batch, err));
     WN_TRY(wn_grouping_plan(&session->grouping, batch->starts, batch->n, session->nworkers, session->group_tokens, err));
     forward job = {.session = session, .batch = batch, .want = want, .out = out};
-    wn_pool_run(session->pool, session->grouping.groups, group_task, &job);
+    const wn_grouping *plan = &session->grouping;
+    size_t teams = plan->groups - plan->alone;
+    for (size_t i = 0; i < teams; i++) wn_barrier_set(&session->teams[i].barrier, plan->team);
+    wn_pool_run(session->pool, plan->alone + teams * plan->team, group_task, &job);
     if (atomic_load(&job.failed)) return wn_fail(err, WN_ERR_INTERNAL, "oneDNN: a matrix product failed");
     return WN_OK;
 }
@@ -458,15 +529,12 @@ static wn_status worker_create(const wn_session *session, const wn_linear *const
     void *buffers[NBUFFERS];
     for (int i = 0; i < NBUFFERS; i++) buffers[i] = sizes[i] ? wn_arena_alloc(&w->arena, sizes[i]) : NULL;
     w->tile = tile_of(session->encoder);
-    w->x = buffers[0];
-    w->halves = buffers[1];
-    w->qkv = buffers[2];
-    w->context = buffers[3];
+    w->rows = (group_rows){.x = buffers[0], .halves = buffers[1], .qkv = buffers[2], .context = buffers[3],
+                           .starts = buffers[8]};
     w->wide = buffers[4];
     w->sum = buffers[5];
     w->heads = buffers[6];
     w->scratch = buffers[7];
-    w->starts = buffers[8];
     return WN_OK;
 }
 
@@ -483,10 +551,13 @@ wn_status wn_session_create_grouped(const wn_encoder *encoder, int threads, size
     session->nworkers = (size_t)wn_pool_size(session->pool);
     session->workers = wn_calloc(session->nworkers, sizeof *session->workers);
     linears = wn_calloc(wn_encoder_most_linears(encoder), sizeof *linears);
-    if (!session->workers || !linears) {
+    session->teams = wn_calloc(session->nworkers, sizeof *session->teams);
+    if (!session->workers || !session->teams || !linears) {
         st = wn_fail_memory(err, wn_encoder_most_linears(encoder) * sizeof *linears);
         goto fail;
     }
+    session->nteams = session->nworkers / 2; /* of 2 or more */
+    for (size_t i = 0; i < session->nteams; i++) wn_barrier_init(&session->teams[i].barrier);
     nlinears = wn_encoder_linears(encoder, linears);
     for (size_t i = 0; i < session->nworkers; i++)
         WN_TRY_GOTO(worker_create(session, linears, nlinears, &session->workers[i], err));
@@ -510,7 +581,9 @@ void wn_session_free(wn_session *session) {
         wn_gemm_free(session->workers[i].gemm);
         wn_arena_release(&session->workers[i].arena);
     }
+    for (size_t i = 0; i < session->nteams; i++) wn_barrier_destroy(&session->teams[i].barrier);
     wn_grouping_release(&session->grouping);
+    wn_free(session->teams);
     wn_free(session->workers);
     wn_free(session);
 }

@@ -1,4 +1,4 @@
-/* test_core.c -- UTF-8, buffers, JSON errors, the thread pool. */
+/* test_core.c -- UTF-8, buffers, JSON errors, the thread pool, the barrier. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,10 +6,12 @@
 #include <cmocka.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/json.h"
+#include "core/barrier.h"
 #include "core/threadpool.h"
 #include "core/utf8.h"
 
@@ -81,6 +83,43 @@ static void pool_many_runs_do_every_task_once(void **state) {
     wn_pool_free(pool);
 }
 
+/* Each member writes its own round, meets, and must see everybody's. */
+enum { MEMBERS = 3, ROUNDS = 3000 };
+typedef struct rounds {
+    wn_barrier barrier;
+    size_t members;
+    int at[MEMBERS];
+    _Atomic int late;
+} rounds;
+
+static void meet_often(void *ctx, size_t task, int worker) {
+    rounds *r = ctx;
+    for (int round = 1; round <= ROUNDS; round++) {
+        r->at[task] = round;
+        if (round % 500 == 0 && task == 0) usleep(2000); /* the others have to sleep */
+        wn_barrier_wait(&r->barrier);
+        for (size_t i = 0; i < r->members; i++)
+            if (r->at[i] != round) r->late++;
+        wn_barrier_wait(&r->barrier);
+    }
+}
+
+static void barrier_members_see_what_all_wrote(void **state) {
+    wn_pool *pool = NULL;
+    rounds r = {0};
+    assert_int_equal(wn_pool_create(MEMBERS, NULL, &pool, NULL), WN_OK);
+    wn_barrier_init(&r.barrier);
+    for (r.members = 1; r.members <= MEMBERS; r.members++) {
+        wn_barrier_set(&r.barrier, r.members);
+        wn_pool_run(pool, r.members, meet_often, &r);
+        for (size_t i = 0; i < r.members; i++) assert_int_equal(r.at[i], ROUNDS);
+        assert_int_equal(r.late, 0);
+        memset(r.at, 0, sizeof r.at);
+    }
+    wn_barrier_destroy(&r.barrier);
+    wn_pool_free(pool);
+}
+
 static void error_control_bytes_are_not_echoed(void **state) {
     wn_error err = {0};
     wn_fail(&err, WN_ERR_FORMAT, "bad\nname\x1b[31m");
@@ -104,6 +143,7 @@ int main(void) {
         cmocka_unit_test(json_bad_text_names_file_and_byte),
         cmocka_unit_test(json_integer_out_of_range_is_refused_by_key),
         cmocka_unit_test(pool_many_runs_do_every_task_once),
+        cmocka_unit_test(barrier_members_see_what_all_wrote),
         cmocka_unit_test(error_control_bytes_are_not_echoed),
         cmocka_unit_test(memory_failing_allocation_is_reported),
     };

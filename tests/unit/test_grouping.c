@@ -48,6 +48,8 @@ static void plan_check(wn_grouping *g, const uint32_t *starts, size_t n, size_t 
         assert_true(g->ends[i] > (i ? g->ends[i - 1] : 0));
         assert_true(group_tokens(g, starts, i) <= wn_grouping_most_tokens(most, longest));
     }
+    assert_true(g->alone <= g->groups && g->team >= 1);
+    assert_true(g->alone == g->groups || (g->team > 1 && (g->groups - g->alone) * g->team <= workers));
     free(seen);
 }
 
@@ -72,6 +74,33 @@ static void few_tokens_are_divided_among_all_workers(void **unused) {
     assert_true(g.groups >= 2 && group_tokens(&g, starts, 0) == 20);
     plan_check(&g, starts, 4, 8, 256);
     assert_int_equal(g.groups, 4);
+    wn_grouping_release(&g);
+}
+
+/* plan: of sequences of these lengths, 0 at the end. */
+static void team_check(wn_grouping *g, const uint32_t *lengths, size_t workers, size_t alone, size_t team) {
+    uint32_t starts[64] = {0};
+    size_t n = 0;
+    for (; lengths[n]; n++) starts[n + 1] = starts[n] + lengths[n];
+    plan_check(g, starts, n, workers, 256);
+    assert_int_equal(g->alone, alone);
+    assert_int_equal(g->team, team);
+}
+
+static void idle_workers_help_where_that_ends_sooner(void **unused) {
+    wn_grouping g = {0};
+    const uint32_t one[] = {512, 0}, three[] = {512, 500, 480, 0}, uneven[] = {512, 256, 250, 0}, five[] = {400, 400, 400, 400, 400, 0};
+    const uint32_t word[] = {3, 0}, query[] = {20, 0};
+    team_check(&g, one, 1, 1, 1);
+    team_check(&g, one, 2, 0, 2);
+    team_check(&g, one, 16, 0, 16);
+    team_check(&g, three, 2, 2, 2);  /* two alone, then both at the third */
+    team_check(&g, uneven, 2, 3, 1); /* one takes the long one, the other the rest */
+    team_check(&g, five, 16, 0, 3);
+    team_check(&g, five, 4, 4, 4);
+    team_check(&g, five, 8, 5, 1); /* three help nobody: they would need to be five */
+    team_check(&g, word, 8, 1, 1);
+    team_check(&g, query, 8, 0, 3);
     wn_grouping_release(&g);
 }
 
@@ -119,6 +148,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_sequence_is_in_one_group_that_is_not_too_long),
         cmocka_unit_test(few_tokens_are_divided_among_all_workers),
+        cmocka_unit_test(idle_workers_help_where_that_ends_sooner),
         cmocka_unit_test(workers_end_nearly_together_and_rows_are_not_wasted),
         cmocka_unit_test(failing_allocations_are_reported),
     };
