@@ -1,5 +1,6 @@
 /* kernels_avx2.c -- 8 lanes: AVX2, FMA, F16C. The kernels themselves: kernels_simd.h.
- * 4 queries a block: 8 accumulators, 2 keys and a broadcast of the 16 registers. */
+ * 6 rows a block: 12 accumulators, 2 vectors and a broadcast of the 16 registers. 4 rows, whose 8 accumulators hide an
+ * FMA's latency only just, reach 0.9 of the speed on Zen 3. */
 #include "kernels/kernels.h"
 
 #if defined(__x86_64__)
@@ -13,7 +14,7 @@
 #endif
 
 #define WN_TIER avx2
-#define WN_TIER_ROWS 4
+#define WN_TIER_ROWS 6
 #define VW 8
 typedef __m256 vf;
 #define VF_FN static inline __attribute__((always_inline))

@@ -316,6 +316,7 @@ static void WN_NAME(linear_f32_)(const float *x, const float *panels, const floa
         size_t columns = out - c < PANEL ? out - c : PANEL, r = 0;
         for (; r + WN_TIER_ROWS <= rows; r += WN_TIER_ROWS)
             linear_block(x + r * in, panels, bias + c, gelu, y + r * out + c, WN_TIER_ROWS, in, out, columns);
+        for (; r + 4 <= rows; r += 4) linear_block(x + r * in, panels, bias + c, gelu, y + r * out + c, 4, in, out, columns);
         for (; r + 2 <= rows; r += 2)
             linear_block(x + r * in, panels, bias + c, gelu, y + r * out + c, 2, in, out, columns);
         if (r < rows) linear_block(x + r * in, panels, bias + c, gelu, y + r * out + c, 1, in, out, columns);
