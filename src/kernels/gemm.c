@@ -24,6 +24,8 @@
  * A chain of two int8 products (a feed-forward) makes bytes of the first's results at once, a few rows at a time in
  * the first-level cache: they exist neither as f32 nor as halves.
  *
+ * Without VNNI the product of bytes is our own (narrow.h's product_u8s8), over panels too: the same sums.
+ *
  * There is no slow stand-in for either: a processor without the instructions is told so.
  *
  * Row tiles. A oneDNN primitive has its number of rows built in, so rows are cut into tiles of 256, 128, 64, 32, 16
@@ -76,8 +78,9 @@ struct wn_linear {
     size_t in, out;
     wn_linear_kind kind;
     const wn_narrow *narrow;   /* set below f32 */
-    const wn_kernels *kernels; /* set: weights are its panels, and oneDNN has no part in this */
-    void *weights;         /* packed as the tiles want it */
+    bool panels;           /* weights are in panels of our own, and oneDNN has no part in this */
+    const wn_kernels *kernels; /* f32 in panels: whose */
+    void *weights;         /* packed as the tiles want it, or panels */
     float *bias;           /* [out] */
     float *scales;         /* int8: [out], of a column's weights */
     float *totals;         /* int8: [out], that scale times the sum of the column's bytes */
@@ -105,6 +108,7 @@ struct wn_gemm {
     void *sums; /* [tile, out] of f32 or s32: results that are finished behind the product */
     float *rotated; /* [WN_NARROW_ROWS, widest input]: rows on their way to bytes */
     float *values;  /* the same size: rows between two products in a chain */
+    int32_t *pairs; /* [tile, in / 2]: scratch of a product of bytes of our own */
     float scales[MOST_ROWS], offsets[MOST_ROWS];
 };
 
@@ -291,6 +295,15 @@ static void column_quantize(const float *w, size_t n, int8_t *bytes, float *scal
     *total = *scale * (float)sum;
 }
 
+static wn_status byte_panels(wn_linear *linear, const int8_t *bytes, wn_error *err) {
+    linear->bytes = wn_byte_panels_size(linear->in, linear->out);
+    linear->weights = wn_malloc_aligned(linear->bytes);
+    if (!linear->weights) return wn_fail_memory(err, linear->bytes);
+    wn_byte_panels_pack(bytes, linear->in, linear->out, linear->weights);
+    return WN_OK;
+}
+
+/* packed: oneDNN's format, or NULL for panels of our own. */
 static wn_status pack_int8(wn_linear *linear, const float *weight, const dnnl_memory_desc_t *packed, wn_error *err) {
     size_t in = linear->in, out = linear->out, full = in / WN_ROTATION * WN_ROTATION;
     wn_status st = WN_OK;
@@ -307,7 +320,8 @@ static wn_status pack_int8(wn_linear *linear, const float *weight, const dnnl_me
         for (size_t i = 0; i < full; i++) row[i] /= WN_ROTATION; /* the rows' rotation has the square's factor */
         column_quantize(row, in, bytes + c * in, &linear->scales[c], &linear->totals[c]);
     }
-    WN_TRY_GOTO(pack(linear, bytes, dnnl_s8, packed, err));
+    if (packed) WN_TRY_GOTO(pack(linear, bytes, dnnl_s8, packed, err));
+    else WN_TRY_GOTO(byte_panels(linear, bytes, err));
     linear->bytes += out * (sizeof *linear->scales + sizeof *linear->totals);
 fail:
     wn_free(row);
@@ -325,7 +339,7 @@ static wn_status bias_create(wn_linear *linear, const float *bias, wn_error *err
     if (bias) memcpy(linear->bias, bias, bytes);
     else memset(linear->bias, 0, bytes);
     linear->bytes += bytes;
-    if (linear->kernels) return WN_OK;
+    if (linear->panels) return WN_OK;
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&md, 2, dims, dnnl_f32, dnnl_ab), "descriptor");
     DNNL_TRY(dnnl_memory_create(&linear->bias_memory, &md, engine, linear->bias), "memory");
 fail:
@@ -337,7 +351,7 @@ static wn_status onednn_create(wn_linear *linear, const float *weight, wn_error 
     wn_status st;
     dnnl_memory_desc_t weights;
     dnnl_dims_t dims = {(dnnl_dim_t)linear->in, (dnnl_dim_t)linear->out};
-    if (!(wn_cpu_flags() & WN_CPU_AVX512)) return WN_ERR_UNSUPPORTED;
+    if (!(wn_cpu_flags() & (linear->kind.precision == WN_INT8 ? WN_CPU_AVX512_VNNI : WN_CPU_AVX512))) return WN_ERR_UNSUPPORTED;
     WN_TRY(engine_get(err));
     DNNL_TRY(dnnl_memory_desc_init_by_tag(&weights, 2, dims, weights_of[linear->kind.precision],
                                           dnnl_format_tag_any), "descriptor");
@@ -349,6 +363,8 @@ fail:
 }
 
 static wn_status panels_create(wn_linear *linear, const float *weight, wn_error *err) {
+    linear->panels = true;
+    if (linear->kind.precision == WN_INT8) return pack_int8(linear, weight, NULL, err);
     linear->kernels = wn_kernels_get();
     size_t floats = wn_panels_size(linear->kernels, linear->in, linear->out);
     if (wn_mul_overflows(floats, sizeof(float), &linear->bytes)) return wn_fail_memory(err, SIZE_MAX);
@@ -367,9 +383,9 @@ wn_status wn_precision_check(wn_precision precision, wn_error *err) {
         return wn_fail(err, WN_ERR_UNSUPPORTED,
                        "this processor has no bf16 products (AVX512_BF16); choose precision f32 or auto");
     case WN_INT8:
-        if (flags & WN_CPU_AVX512_VNNI) return WN_OK;
+        if (flags & WN_CPU_AVX2) return WN_OK;
         return wn_fail(err, WN_ERR_UNSUPPORTED,
-                       "this processor has no int8 products (AVX512_VNNI); choose precision f32 or auto");
+                       "this processor has no int8 products (AVX2 or AVX512_VNNI); choose precision f32 or auto");
     case WN_AUTO: break;
     }
     return wn_fail(err, WN_ERR_ARGUMENT, "precision %d is none that a layer can have", (int)precision);
@@ -400,7 +416,7 @@ wn_status wn_linear_create(const float *weight, const float *bias, size_t in_fea
     linear->narrow = kind.precision == WN_F32 ? NULL : wn_narrow_get();
     linear->first = first_tile(linear);
     wn_status st = onednn_create(linear, weight, err);
-    if (st == WN_ERR_UNSUPPORTED && kind.precision == WN_F32) st = panels_create(linear, weight, err);
+    if (st == WN_ERR_UNSUPPORTED && kind.precision != WN_BF16) st = panels_create(linear, weight, err);
     else if (st == WN_ERR_UNSUPPORTED)
         wn_fail(err, st, "oneDNN has no fast product in this precision here; choose precision f32");
     if (st == WN_OK) st = bias_create(linear, bias, err);
@@ -440,7 +456,7 @@ static width_memory *width_find(const wn_gemm *gemm, size_t width, dnnl_data_typ
 static wn_status width_add(wn_gemm *gemm, const wn_linear *linear, size_t width, dnnl_data_type_t type,
                            wn_error *err) {
     wn_status st = WN_OK;
-    if (linear->kernels || width_find(gemm, width, type)) return WN_OK;
+    if (linear->panels || width_find(gemm, width, type)) return WN_OK;
     width_memory *entry = &gemm->widths[gemm->nwidths++];
     entry->width = width;
     entry->type = type;
@@ -470,7 +486,7 @@ fail:
 wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **out, wn_error *err) {
     wn_status st = WN_OK;
     const wn_linear *linear = NULL; /* the one an error message names */
-    size_t bytes = 64, rows = 0, sums = 0, row = 0;
+    size_t bytes = 64, rows = 0, sums = 0, row = 0, pairs = 0;
     WN_TRY(engine_get(err));
     wn_gemm *gemm = wn_calloc(1, sizeof *gemm);
     if (!gemm) return wn_fail_memory(err, sizeof *gemm);
@@ -490,6 +506,8 @@ wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **ou
         if (linear->narrow && tile * linear->in > rows) rows = tile * linear->in;
         if (finished_behind(linear) && tile * linear->out > sums) sums = tile * linear->out;
         if (linear->kind.precision == WN_INT8 && linear->in > row) row = linear->in;
+        size_t halved = tile * ((linear->in + 1) / 2);
+        if (linear->kind.precision == WN_INT8 && linear->panels && halved > pairs) pairs = halved;
     }
     if (!linear) {
         st = wn_fail(err, WN_ERR_ARGUMENT, "no layer to multiply with");
@@ -500,7 +518,8 @@ wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **ou
     gemm->sums = sums ? wn_malloc_aligned(sums * sizeof(float)) : NULL;
     gemm->rotated = row ? wn_malloc_aligned(WN_NARROW_ROWS * row * sizeof *gemm->rotated) : NULL;
     gemm->values = row ? wn_malloc_aligned(WN_NARROW_ROWS * row * sizeof *gemm->values) : NULL;
-    if ((rows && !gemm->rows) || (sums && !gemm->sums) || (row && (!gemm->rotated || !gemm->values))) {
+    gemm->pairs = pairs ? wn_malloc_aligned(pairs * sizeof *gemm->pairs) : NULL;
+    if ((rows && !gemm->rows) || (sums && !gemm->sums) || (row && (!gemm->rotated || !gemm->values)) || (pairs && !gemm->pairs)) {
         st = wn_fail_memory(err, rows * sizeof(uint16_t) + sums * sizeof(float));
         goto fail;
     }
@@ -526,6 +545,7 @@ void wn_gemm_free(wn_gemm *gemm) {
     wn_free(gemm->sums);
     wn_free(gemm->rotated);
     wn_free(gemm->values);
+    wn_free(gemm->pairs);
     wn_free(gemm->widths);
     wn_free(gemm);
 }
@@ -587,6 +607,10 @@ static const void *tile_source(const wn_linear *linear, wn_gemm *gemm, const voi
 }
 
 static bool tile_execute(const wn_linear *linear, wn_gemm *gemm, int tile, const void *x, void *y) {
+    if (linear->panels) {
+        linear->narrow->product_u8s8(x, linear->weights, y, tile_rows[tile], linear->in, linear->out, gemm->pairs);
+        return true;
+    }
     dnnl_memory_t source = width_find(gemm, linear->in, source_of[linear->kind.precision])->source[tile];
     dnnl_memory_t destination = width_find(gemm, linear->out, destination_of(linear))->destination[tile];
     if (dnnl_memory_set_data_handle(source, (void *)(uintptr_t)x) || dnnl_memory_set_data_handle(destination, y))
@@ -611,7 +635,7 @@ static int tile_for(int tile, size_t left, size_t *n) {
 bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_rows x_rows, void *y, size_t rows) {
     bool gelu = linear->kind.epilogue == WN_EPILOGUE_BIAS_GELU, behind = finished_behind(linear);
     size_t out = linear->out, cell = linear->kind.result == WN_ROWS_BF16 ? sizeof(uint16_t) : sizeof(float);
-    if (linear->kernels) {
+    if (linear->panels && linear->kind.precision == WN_F32) {
         linear->kernels->linear_f32(x, linear->weights, linear->bias, gelu, y, rows, linear->in, out);
         return true;
     }

@@ -200,10 +200,10 @@ static bool is_by_heads(const wn_encoder *encoder, size_t index) {
     return encoder->first_token_only && index + 1 == encoder->config.layers;
 }
 
-/* A layer by heads has one row a sequence: int8 would save nothing there, so what bf16 keeps is kept. */
+/* A layer by heads has one row a sequence: int8 would save nothing there. */
 static wn_precision precision_of(const wn_encoder *encoder, size_t index) {
-    bool kept = encoder->precision == WN_INT8 && is_by_heads(encoder, index) && wn_precision_check(WN_BF16, NULL) == WN_OK;
-    return kept ? WN_BF16 : encoder->precision;
+    if (encoder->precision != WN_INT8 || !is_by_heads(encoder, index)) return encoder->precision;
+    return encoder->inner == WN_ROWS_BF16 ? WN_BF16 : WN_F32;
 }
 
 static wn_status attention_read(const wn_encoder *encoder, const wn_weights *weights, staging *stage,
@@ -347,8 +347,7 @@ static wn_status config_check(const wn_model_config *c, wn_error *err) {
 }
 
 /* WN_AUTO becomes the fastest that holds the bound on quality (bench/quality.py) with every model measured, where the
- * processor has it. bf16 changes nDCG@10 on DL19 by -0.0018 (reranker v1), +0.0008 (v0) and +0.0001 (bge-small), of
- * 0.002; int8 by -0.0007, +0.0063 and +0.0002, of 0.005: over it with v0. */
+ * processor has it: bf16. int8 breaks its own with one model (docs/PERFORMANCE.md). */
 static wn_status precision_choose(wn_precision *precision, wn_error *err) {
     if (*precision == WN_AUTO) *precision = wn_precision_check(WN_BF16, NULL) == WN_OK ? WN_BF16 : WN_F32;
     return wn_precision_check(*precision, err);
@@ -369,10 +368,10 @@ wn_status wn_encoder_create(const wn_model_config *config, const wn_weights *wei
     encoder->kernels = wn_kernels_get();
     encoder->narrow = wn_narrow_get();
     encoder->head_dim = config->hidden / config->heads;
-    encoder->inner = precision == WN_F32 ? WN_ROWS_F32 : WN_ROWS_BF16;
+    bool halves = precision != WN_F32 && wn_precision_check(WN_BF16, NULL) == WN_OK;
+    encoder->inner = halves ? WN_ROWS_BF16 : WN_ROWS_F32;
     /* attention in bf16 reads dimensions by pairs */
-    bool pairs = encoder->head_dim % 2 == 0 && wn_precision_check(WN_BF16, NULL) == WN_OK;
-    encoder->attention = pairs ? encoder->inner : WN_ROWS_F32;
+    encoder->attention = encoder->head_dim % 2 == 0 ? encoder->inner : WN_ROWS_F32;
     bool classifies = config->kind == WN_MODEL_CROSS_ENCODER;
     encoder->first_token_only = classifies || config->pooling == WN_POOL_CLS;
     encoder->layers = wn_calloc(config->layers, sizeof *encoder->layers);

@@ -152,12 +152,17 @@ static void same_bits_in(wn_precision precision) {
 static void same_bits_body(void) { same_bits_in(WN_F32); }
 static void linear_row_has_same_bits_in_any_place(void **unused) { each_backend(same_bits_body); }
 
-/* The precisions below f32 that this processor has; says so where one is missing. */
+/* The precisions below f32 that this processor has, int8 by our own product too; says so where one is missing. */
 static void each_narrow(void (*body)(wn_precision)) {
     for (wn_precision p = WN_BF16; p < WN_AUTO; p++) {
         if (wn_precision_check(p, NULL) == WN_OK) body(p);
         else print_message("  SKIPPED: this processor has no %s products\n", wn_precision_name(p));
     }
+    if (!(wn_cpu_flags() & WN_CPU_AVX512)) return;
+    print_message("  AVX2 alone:\n");
+    wn_cpu_set_mask(WN_CPU_AVX2);
+    body(WN_INT8);
+    wn_cpu_set_mask(UINT32_MAX);
 }
 static void narrow_row_has_same_bits_in_any_place(void **unused) { each_narrow(same_bits_in); }
 
@@ -282,6 +287,30 @@ static void chain_has_the_bits_of_two_products(void **unused) {
     each_narrow(chain_shapes);
 }
 
+/* VNNI's product and ours: the same sums, and all else has its twin's bits. */
+static void int8_has_same_bits_without_vnni(void **unused) {
+    const wn_linear_kind kind = {WN_INT8, WN_EPILOGUE_BIAS_GELU, WN_ROWS_F32};
+    enum { ROWS = 77, IN = 384, OUT = 150 };
+    if (!(wn_cpu_flags() & WN_CPU_AVX512_VNNI)) {
+        print_message("  SKIPPED: this processor has no VNNI\n");
+        skip();
+    }
+    uint64_t before = state;
+    float *x = rows_make(ROWS, IN), *y = rows_make(ROWS, OUT), *z = rows_make(ROWS, OUT);
+    layer with = layer_make(IN, OUT, kind);
+    assert_true(wn_linear_run(with.linear, with.gemm, x, WN_ROWS_F32, y, ROWS));
+    state = before;
+    wn_free(rows_make(ROWS, IN)), wn_free(rows_make(ROWS, OUT)), wn_free(rows_make(ROWS, OUT));
+    wn_cpu_set_mask(WN_CPU_AVX2);
+    layer without = layer_make(IN, OUT, kind);
+    assert_true(wn_linear_run(without.linear, without.gemm, x, WN_ROWS_F32, z, ROWS));
+    wn_cpu_set_mask(UINT32_MAX);
+    assert_memory_equal(without.weight, with.weight, IN * OUT * sizeof(float));
+    assert_memory_equal(y, z, ROWS * OUT * sizeof *y);
+    wn_free(x), wn_free(y), wn_free(z);
+    layer_release(&with), layer_release(&without);
+}
+
 /* Without a bias: that of zeros. */
 static void linear_without_bias_adds_none(void **unused) {
     layer l = layer_make(64, 40, (wn_linear_kind){.precision = WN_F32}), zero = l;
@@ -306,6 +335,7 @@ static void narrow_without_instructions_is_unsupported(void **unused) {
     wn_cpu_set_mask(WN_CPU_AVX2 | WN_CPU_AVX512 | WN_CPU_NEON);
     assert_int_equal(wn_linear_create(w, b, 2, 2, (wn_linear_kind){.precision = WN_BF16}, &linear, &err), WN_ERR_UNSUPPORTED);
     assert_non_null(strstr(err.message, "AVX512_BF16"));
+    wn_cpu_set_mask(WN_CPU_NEON);
     assert_int_equal(wn_linear_create(w, b, 2, 2, (wn_linear_kind){.precision = WN_INT8}, &linear, &err), WN_ERR_UNSUPPORTED);
     assert_non_null(strstr(err.message, "AVX512_VNNI"));
     wn_cpu_set_mask(UINT32_MAX);
@@ -364,6 +394,7 @@ int main(void) {
         cmocka_unit_test(narrow_shapes_match_double),
         cmocka_unit_test(halves_are_f32_rows_narrowed),
         cmocka_unit_test(chain_has_the_bits_of_two_products),
+        cmocka_unit_test(int8_has_same_bits_without_vnni),
         cmocka_unit_test(linear_without_bias_adds_none),
         cmocka_unit_test(narrow_without_instructions_is_unsupported),
         cmocka_unit_test(linear_bad_arguments_are_refused),

@@ -130,9 +130,9 @@ static void gelu_bf16_rounds_gelu_f32(void **unused) {
 /* ---- Attention against double, in every table that this processor has ------ */
 
 static void each_table(void (*body)(const wn_narrow *)) {
-    static const uint32_t masks[] = {0, WN_CPU_AVX512, UINT32_MAX};
+    static const uint32_t masks[] = {0, WN_CPU_AVX2, WN_CPU_AVX2 | WN_CPU_AVX512, UINT32_MAX};
     const wn_narrow *before = NULL;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         wn_cpu_set_mask(masks[i]);
         const wn_narrow *table = wn_narrow_get();
         wn_cpu_set_mask(UINT32_MAX);
@@ -284,6 +284,36 @@ static void int8_body(const wn_narrow *k) {
 }
 static void int8_has_its_twins_bits(void **unused) { each_table(int8_body); }
 
+/* Exact sums, the largest there are among them; nothing written behind a row's end. */
+static void product_case(const wn_narrow *k, size_t rows, size_t in, size_t out, bool largest) {
+    uint8_t *x = malloc(rows * in);
+    int8_t *w = malloc(in * out), *panels = malloc(wn_byte_panels_size(in, out));
+    int32_t *y = malloc((rows * out + 1) * sizeof *y), *scratch = malloc(rows * ((in + 1) / 2) * sizeof *scratch);
+    for (size_t i = 0; i < rows * in; i++) x[i] = largest ? 255 : (uint8_t)next();
+    for (size_t i = 0; i < in * out; i++) w[i] = largest ? (i / in % 2 ? 127 : -127) : (int8_t)next();
+    wn_byte_panels_pack(w, in, out, panels);
+    y[rows * out] = 42;
+    k->product_u8s8(x, panels, y, rows, in, out, scratch);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < out; c++) {
+            int64_t want = 0;
+            for (size_t i = 0; i < in; i++) want += x[r * in + i] * w[c * in + i];
+            assert_true(y[r * out + c] == want);
+        }
+    assert_int_equal(y[rows * out], 42);
+    free(x), free(w), free(panels), free(y), free(scratch);
+}
+static void product_body(const wn_narrow *k) {
+    static const size_t ins[] = {1, 2, 15, 16, 17, 33, 96, 384}, outs[] = {1, 7, 8, 9, 15, 16, 17, 40};
+    print_message("  %s\n", k->isa);
+    for (size_t i = 0; i < sizeof ins / sizeof *ins; i++)
+        for (size_t o = 0; o < sizeof outs / sizeof *outs; o++) product_case(k, 1 + (i + 3 * o) % 14, ins[i], outs[o], i % 3 == 2);
+    product_case(k, 7, 32768, 17, true);
+    assert_int_equal(wn_byte_panels_size(SIZE_MAX, 1), SIZE_MAX);
+    assert_int_equal(wn_byte_panels_size(SIZE_MAX / 8, 1), SIZE_MAX);
+}
+static void int8_product_is_exact(void **unused) { each_table(product_body); }
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bf16_rounds_to_nearest_even),
@@ -291,6 +321,7 @@ int main(void) {
         cmocka_unit_test(gelu_bf16_rounds_gelu_f32),
         cmocka_unit_test(attention_bf16_matches_double),
         cmocka_unit_test(int8_has_its_twins_bits),
+        cmocka_unit_test(int8_product_is_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
