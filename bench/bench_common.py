@@ -1,7 +1,8 @@
 """bench_common.py -- what the parts of `make bench` share: who is measured where, taking turns, and the files of results.
 
 A part is a program that can be run alone; it calls part() with its main function, which returns rows for
-bench/results/NAME.csv or raises Skip with the reason why there is nothing to measure. Every row starts with the
+bench/results/NAME.csv or raises Skip with the reason why there is nothing to measure. Processors without AVX-512 have
+files of their own (NAME-avx2.csv): their figures stand beside the others', they don't replace them. Every row starts with the
 commit, the processor and the load average when the part began: other work on the machine is seen there.
 
 Turns: everyone does the same piece of work once a round, in an order that rotates, so what else the machine
@@ -40,8 +41,15 @@ def cpu():
         facts.setdefault(key.strip(), value.strip())
     flags = facts.get("flags", "").split()
     able = [name for name, flag in (("AVX-512", "avx512f"), ("VNNI", "avx512_vnni"), ("BF16", "avx512_bf16")) if flag in flags]
+    able = able or ["AVX2"] * ("avx2" in flags)
     kind = f"family {facts['cpu family']} model {facts['model']}" if "cpu family" in facts and "model" in facts else ""
     return ", ".join(filter(None, (facts.get("model name", "?"), kind, f"{len(os.sched_getaffinity(0))} processors", " ".join(able))))
+
+
+def tier():
+    """What the names of result files end in: "" on a processor with AVX-512."""
+    known = cpu()
+    return "" if "AVX-512" in known else "-avx2" if "AVX2" in known else f"-{os.uname().machine}"
 
 
 def commit():
@@ -54,7 +62,7 @@ def commit():
 
 def write_csv(name, rows, stamp):
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.csv"
+    path = RESULTS / f"{name}{tier()}.csv"
     with open(path, "w", newline="") as f:
         out = csv.DictWriter(f, list(stamp) + list(dict.fromkeys(k for r in rows for k in r)), lineterminator="\n")
         out.writeheader()

@@ -54,7 +54,8 @@ def speed(rows):
     body = [[peer_name(r), r["precision"], whole(r["wall_ms"]), whole(r["cpu_ms"]), whole(r["tokens_per_s"]),
              f"{ratio(r['ratio'])} of it" if r["ratio"] else "", ratio(r["cpu_ratio"])] for r in rows]
     faster = [f"{t.value:.1f} times faster in {t.what.split()[2].rstrip(',')} (by {t.note} times)" for t in targets.rerank(rows) if not t.most]
-    said = f"\n\nAgainst sentence-transformers as its users call it winnow is {', '.join(faster)}; `--precision auto` takes bf16." if faster else ""
+    auto = "; `--precision auto` takes bf16" if any(r["precision"] == "bf16" for r in rows) else ""
+    said = f"\n\nAgainst sentence-transformers as its users call it winnow is {', '.join(faster)}{auto}." if faster else ""
     return table(head, body) + said + "\n\n" + stamp(rows, "make bench", f"; medians of {rows[0]['rounds']} rounds of {rows[0]['queries']} queries")
 
 
@@ -118,7 +119,9 @@ def quality(rows):
 
 # A block of the documents: whose results it shows, and how. promises() reads all parts' own.
 BLOCKS = {"speed": ("rerank", speed), "settings": ("rerank", settings), "floor": ("floor", floor), "embed": ("embed", embed),
-          "tokenizer": ("tokenizer", tokenizer), "scan": ("scan", scan), "cold_start": ("cold_start", cold_start), "quality": ("quality", quality)}
+          "tokenizer": ("tokenizer", tokenizer), "scan": ("scan", scan), "cold_start": ("cold_start", cold_start), "quality": ("quality", quality),
+          "speed_avx2": ("rerank-avx2", speed), "embed_avx2": ("embed-avx2", embed), "floor_avx2": ("floor-avx2", floor),
+          "quality_avx2": ("quality-avx2", quality)}
 
 
 def blocks_made():

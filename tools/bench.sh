@@ -16,6 +16,7 @@ rerank     bench/rerank_peers.py
 quality    bench/quality.py
 floor      bench/floor.py
 embed      bench/embed_peers.py
+latency    bench/latency.py
 tokenizer  bench/tokenizer_peers.py
 scan       bench/scan_peers.py
 cold_start bench/cold_start.py
