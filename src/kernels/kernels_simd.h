@@ -212,12 +212,17 @@ WN_INLINE void weigh_rows(const head *h, const int rows, const float *sum, float
     }
 }
 
+WN_INLINE void scale_row(const float *x, float scale, float *y, size_t n) {
+    vf s = vf_set1(scale);
+    size_t i = 0;
+    for (; i + VW <= n; i += VW) vf_store(y + i, vf_mul(vf_load(x + i), s));
+    if (i < n) vf_store_n(y + i, vf_mul(vf_load_n(x + i, n - i), s), n - i);
+}
+
 WN_INLINE void attend_rows(const head *h, const int rows, const float *q, size_t ldq, float *out,
                            size_t ldo) {
     float max[WN_ATTENTION_ROWS], sum[WN_ATTENTION_ROWS];
-    for (int r = 0; r < rows; r++)
-        for (size_t d = 0; d < h->head_dim; d++)
-            h->q[(size_t)r * h->head_dim + d] = q[(size_t)r * ldq + d] * h->scale;
+    for (int r = 0; r < rows; r++) scale_row(q + (size_t)r * ldq, h->scale, h->q + (size_t)r * h->head_dim, h->head_dim);
     score_rows(h, rows, max);
     for (int r = 0; r < rows; r++) sum[r] = exp_row(h->scores + (size_t)r * h->npad, max[r], h->npad);
     weigh_rows(h, rows, sum, out, ldo);
