@@ -91,6 +91,12 @@ def embed(rows):
                                               f"{whole(rows[0]['tokens'])} tokens")
 
 
+def latency(rows):
+    body = [[r["what"], r["tokens"], peer_name(r), r["precision"], r["threads"], f"{float(r['wall_ms']):.1f}", ratio(r["ratio"])] for r in rows]
+    head = ["", "tokens", "", "precision", "threads", "ms", "of ONNX Runtime's"]
+    return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh latency", f"; medians of {rows[0]['rounds']} rounds")
+
+
 def tokenizer(rows):
     pairs = list(zip(rows[::2], rows[1::2]))
     body = [[f"{w['case']} ({w['collection']})", w["mb_per_s"], h["mb_per_s"], w["speedup"], f"{w['open_ms']} ms", f"{h['open_ms']} ms"] for w, h in pairs]
@@ -120,8 +126,8 @@ def quality(rows):
 # A block of the documents: whose results it shows, and how. promises() reads all parts' own.
 BLOCKS = {"speed": ("rerank", speed), "settings": ("rerank", settings), "floor": ("floor", floor), "embed": ("embed", embed),
           "tokenizer": ("tokenizer", tokenizer), "scan": ("scan", scan), "cold_start": ("cold_start", cold_start), "quality": ("quality", quality),
-          "speed_avx2": ("rerank-avx2", speed), "embed_avx2": ("embed-avx2", embed), "floor_avx2": ("floor-avx2", floor),
-          "quality_avx2": ("quality-avx2", quality)}
+          "latency": ("latency", latency), "speed_avx2": ("rerank-avx2", speed), "embed_avx2": ("embed-avx2", embed),
+          "latency_avx2": ("latency-avx2", latency), "quality_avx2": ("quality-avx2", quality)}
 
 
 def blocks_made():
