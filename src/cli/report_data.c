@@ -15,62 +15,9 @@ static const char *const LEVELS[] = {"document", "passage"};
 static const char *const MEASURES[] = {"ndcg_cut.5,10", "recip_rank", "map", "recall.5,10", "success.1,5"};
 enum { NMEASURES = sizeof MEASURES / sizeof *MEASURES };
 
-/* ---- Members ---------------------------------------------------------------------- */
-
-static void out_of_memory(void) {
-    cli_fail_memory();
-    exit(EXIT_FAILED);
-}
-
-void page_set(json_t *object, const char *key, json_t *value) {
-    if (!value || json_object_set_new(object, key, value) != 0) out_of_memory();
-}
-
-void page_append(json_t *array, json_t *value) {
-    if (!value || json_array_append_new(array, value) != 0) out_of_memory();
-}
-
-/* Length of the UTF-8 sequence at s, 0 when it is none. */
-static size_t sequence(const unsigned char *s, size_t len) {
-    if (s[0] < 0x80) return 1;
-    size_t n = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-    if (s[0] < 0xC2 || s[0] > 0xF4 || n > len) return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    if (s[0] == 0xE0 && s[1] < 0xA0) return 0;
-    if (s[0] == 0xED && s[1] > 0x9F) return 0;
-    if (s[0] == 0xF0 && s[1] < 0x90) return 0;
-    if (s[0] == 0xF4 && s[1] > 0x8F) return 0;
-    return n;
-}
-
-json_t *page_text(const char *text, size_t len) {
-    json_t *value = json_stringn(text, len);
-    if (value) return value;
-    char *clean = malloc(3 * len + 1), *end = clean; /* U+FFFD is three bytes */
-    if (!clean) out_of_memory();
-    for (size_t i = 0; i < len;) {
-        size_t n = sequence((const unsigned char *)text + i, len - i);
-        memcpy(end, n ? text + i : "\xEF\xBF\xBD", n ? n : 3);
-        end += n ? n : 3;
-        i += n ? n : 1;
-    }
-    value = json_stringn(clean, (size_t)(end - clean));
-    free(clean);
-    if (!value) out_of_memory();
-    return value;
-}
+/* ---- Members of its own kinds ------------------------------------------------------- */
 
 static json_t *string(const char *text) { return text && *text ? page_text(text, strlen(text)) : json_null(); }
-
-json_t *page_real(double value, int decimals) {
-    if (!isfinite(value)) return json_null();
-    char text[64];
-    snprintf(text, sizeof text, "%.*f", decimals, value);
-    double rounded = strtod(text, NULL);
-    snprintf(text, sizeof text, "%.9g", rounded); /* what will be printed is what is kept */
-    return json_real(strtod(text, NULL));
-}
 
 static json_t *quality(double value) { return page_real(value, 6); }
 static json_t *time_ms(double value) { return page_real(value, 3); }
@@ -81,23 +28,6 @@ static json_t *interval(double low, double high) {
     page_append(pair, quality(high));
     return pair;
 }
-
-double page_number(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
-const char *page_string(const json_t *object, const char *key) {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-json_t *page_array(const json_t *object, const char *key) {
-    json_t *value = json_object_get(object, key);
-    return json_is_array(value) ? value : NULL;
-}
-
-bool page_true(const json_t *object, const char *key) { return json_is_true(json_object_get(object, key)); }
 
 /* ---- Settings --------------------------------------------------------------------- */
 
@@ -290,7 +220,7 @@ static wn_status add_queries(json_t *root, const wn_study *study, size_t depth, 
     wn_impact_query *impact = calloc(n, sizeof *impact);
     json_t *rows = json_array();
     page_set(root, "queries", rows);
-    if (!impact) out_of_memory();
+    if (!impact) page_out_of_memory();
     wn_status st = wn_impact(study, depth, k, impact, &total, err);
     if (st == WN_OK) put_impact(root, &total);
     for (size_t i = 0; st == WN_OK && i < n; i++) {
@@ -310,7 +240,7 @@ static wn_status label_queries(json_t *root, const report_request *r, const wn_s
     size_t i;
     wn_status st = evaluate(r, study, depth, false, reciprocal, 1, &ra, err);
     if (st == WN_OK) st = evaluate(r, study, depth, true, reciprocal, 1, &rb, err);
-    if (!by_id) out_of_memory();
+    if (!by_id) page_out_of_memory();
     json_array_foreach(page_array(root, "queries"), i, row)
         page_set(by_id, page_string(row, "id"), json_incref(row));
     for (i = 0; st == WN_OK && i < wn_evaluation_describe(a).queries; i++) {
@@ -372,7 +302,7 @@ static wn_status add_moves(json_t *root, const wn_study *study, size_t depth, si
     wn_study_entry *entries = calloc(depth, sizeof *entries);
     json_t *slopes = json_array(), *seen = json_object();
     wn_status st = WN_OK;
-    if (!entries || !seen) out_of_memory();
+    if (!entries || !seen) page_out_of_memory();
     page_set(root, "slopes", slopes);
     for (size_t q = 0; q < wn_study_describe(study).queries; q++) {
         json_t *row = json_array_get(page_array(root, "queries"), q);
@@ -406,7 +336,7 @@ static wn_status add_latency(json_t *root, const wn_study *study, size_t depth, 
     static const double percents[] = {0, 50, 95, 100};
     size_t n = wn_study_describe(study).queries, counts[LATENCY_BINS] = {0};
     double *totals = calloc(n, sizeof *totals), at[4] = {0}, stage1, stage2;
-    if (!totals) out_of_memory();
+    if (!totals) page_out_of_memory();
     wn_status st = depth_times(study, depth, totals, &stage1, &stage2, err);
     if (st == WN_OK) st = wn_percentiles(totals, n, percents, 4, at, err);
     bool open = at[3] > 2 * at[2];
@@ -470,7 +400,7 @@ wn_status report_add_systems(json_t *root, report_request *r, const wn_study *co
     for (size_t i = 0; i < n; i++) room += wn_study_describe(studies[i]).ndepths + 1;
     wn_sweep_row *rows = calloc(room, sizeof *rows);
     wn_cost_line *lines = calloc(n, sizeof *lines);
-    if (!rows || !lines) out_of_memory();
+    if (!rows || !lines) page_out_of_memory();
     wn_status st = wn_sweep(studies, n, r->s.qrels, &options, rows, &count, lines, err);
     page_set(root, "systems", systems);
     page_set(root, "depths", depths);

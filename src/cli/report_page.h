@@ -25,16 +25,25 @@ typedef struct report_request {
     char *command;        /* as a shell would take it */
 } report_request;
 
-/* ---- report_data.c: the document ------------------------------------------------ */
+/* ---- report_members.c ------------------------------------------------------------- */
 
-/* Setting a member never fails for the caller: out of memory ends the process, told; no file is open
- * then. page_set takes the reference. */
+/* Ends the process, told; no file is open then. */
+_Noreturn void page_out_of_memory(void);
+/* Setting a member never fails for the caller: it is page_out_of_memory or done. page_set takes the reference. */
 void page_set(json_t *object, const char *key, json_t *value);
 void page_append(json_t *array, json_t *value);
 /* Text of anybody: bytes that are not UTF-8 become U+FFFD. */
 json_t *page_text(const char *text, size_t len);
 /* Rounded to so many decimals; null for what is no number. */
 json_t *page_real(double value, int decimals);
+
+/* Reading: NaN, "" and NULL for what is not there. */
+double page_number(const json_t *object, const char *key);
+const char *page_string(const json_t *object, const char *key);
+json_t *page_array(const json_t *object, const char *key); /* borrowed; safe to count when NULL */
+bool page_true(const json_t *object, const char *key);
+
+/* ---- report_data.c: the document ------------------------------------------------ */
 
 /* The document with settings and empty sections. */
 json_t *report_begin(report_request *r);
@@ -52,13 +61,6 @@ void report_finish(json_t *root);
  * with two passages each and what each sentence of them is worth. Needs `queries`, and the study's own
  * reranker in r->s.searching. */
 wn_status report_add_losses(json_t *root, report_request *r, const wn_study *study, wn_error *err);
-
-/* ---- Reading the document: NaN, "" and NULL for what is not there ------------------- */
-
-double page_number(const json_t *object, const char *key);
-const char *page_string(const json_t *object, const char *key);
-json_t *page_array(const json_t *object, const char *key); /* borrowed; safe to count when NULL */
-bool page_true(const json_t *object, const char *key);
 
 /* ---- report_html.c, report_style.c, report_figures.c ---------------------------------- */
 

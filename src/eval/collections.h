@@ -50,10 +50,4 @@ struct wn_run {
 /* Query numbers in order of id; duplicates checked (by query, or by query and group). */
 wn_status wn_qrels_sort(wn_qrels *qrels, wn_error *err);
 wn_status wn_run_sort(wn_run *run, wn_error *err);
-/* [count] numbers 0.. sorted by the names of `table`; freed with wn_free. */
-wn_status wn_order_by_name(const wn_id_table *table, uint32_t **out, wn_error *err);
-/* A field that is to be an id: WN_ERR_FORMAT with file and line when it holds a NUL byte. */
-wn_status wn_check_id(const wn_lines *lines, wn_str id, const char *what, wn_error *err);
-/* WN_ERR_ARGUMENT when an id can't stand in a column of a TREC file. */
-wn_status wn_check_column(const char *id, const char *path, wn_error *err);
 #endif

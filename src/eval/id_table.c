@@ -2,6 +2,7 @@
 #include "eval/id_table.h"
 #include "core/error.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { FIRST_BLOCK = 1 << 10, LAST_BLOCK = 1 << 20 };
@@ -96,4 +97,19 @@ void wn_id_table_release(wn_id_table *table) {
     wn_free(table->slots);
     wn_pool_text_release(&table->text);
     *table = (wn_id_table){0};
+}
+
+static int by_name(const void *a, const void *b, void *names) {
+    const char *const *name = names;
+    return strcmp(name[*(const uint32_t *)a], name[*(const uint32_t *)b]);
+}
+
+wn_status wn_order_by_name(const wn_id_table *table, uint32_t **out, wn_error *err) {
+    uint32_t *order = wn_calloc(table->count, sizeof *order);
+    if (!order) return wn_fail_memory(err, table->count * sizeof *order);
+    for (size_t i = 0; i < table->count; i++) order[i] = (uint32_t)i;
+    if (table->count)
+        qsort_r(order, table->count, sizeof *order, by_name, (void *)(uintptr_t)table->names);
+    *out = order;
+    return WN_OK;
 }

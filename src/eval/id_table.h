@@ -28,4 +28,6 @@ wn_status wn_id_table_add(wn_id_table *table, const char *name, size_t len, uint
                           bool *added, wn_error *err);
 bool wn_id_table_find(const wn_id_table *table, const char *name, size_t len, uint32_t *number);
 void wn_id_table_release(wn_id_table *table);
+/* [count] numbers 0.. sorted by the names of `table`; freed with wn_free. */
+wn_status wn_order_by_name(const wn_id_table *table, uint32_t **out, wn_error *err);
 #endif

@@ -146,3 +146,21 @@ bool wn_field_integer(wn_str field, int32_t *out) {
     *out = (int32_t)(negative ? -value : value);
     return true;
 }
+
+wn_status wn_check_id(const wn_lines *lines, wn_str id, const char *what, wn_error *err) {
+    if (!id.len)
+        return wn_fail_line(err, WN_ERR_FORMAT, lines->path, lines->line, "%s is missing", what);
+    if (memchr(id.data, 0, id.len))
+        return wn_fail_line(err, WN_ERR_FORMAT, lines->path, lines->line,
+                            "%s holds a NUL byte; is this a text file?", what);
+    return WN_OK;
+}
+
+/* Columns are set apart by white space, so an id can't hold any (a path as document id may). */
+wn_status wn_check_column(const char *id, const char *path, wn_error *err) {
+    if (id[strcspn(id, " \t\n\v\f\r")])
+        return wn_fail(err, WN_ERR_ARGUMENT,
+                       "%s: the id \"%s\" holds white space, which the TREC format can't write",
+                       path, id);
+    return WN_OK;
+}

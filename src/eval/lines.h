@@ -30,4 +30,9 @@ bool wn_field_next_tab(wn_str *rest, wn_str *out);
 bool wn_field_real(wn_str field, double *out);
 /* As an integer of 32 bits; zeros after a decimal point are allowed ("1.0"). */
 bool wn_field_integer(wn_str field, int32_t *out);
+
+/* A field that is to be an id: WN_ERR_FORMAT with file and line when it holds a NUL byte. */
+wn_status wn_check_id(const wn_lines *lines, wn_str id, const char *what, wn_error *err);
+/* WN_ERR_ARGUMENT when an id can't stand in a column of a TREC file. */
+wn_status wn_check_column(const char *id, const char *path, wn_error *err);
 #endif

@@ -13,30 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-wn_status wn_check_id(const wn_lines *lines, wn_str id, const char *what, wn_error *err) {
-    if (!id.len)
-        return wn_fail_line(err, WN_ERR_FORMAT, lines->path, lines->line, "%s is missing", what);
-    if (memchr(id.data, 0, id.len))
-        return wn_fail_line(err, WN_ERR_FORMAT, lines->path, lines->line,
-                            "%s holds a NUL byte; is this a text file?", what);
-    return WN_OK;
-}
-
-static int by_name(const void *a, const void *b, void *names) {
-    const char *const *name = names;
-    return strcmp(name[*(const uint32_t *)a], name[*(const uint32_t *)b]);
-}
-
-wn_status wn_order_by_name(const wn_id_table *table, uint32_t **out, wn_error *err) {
-    uint32_t *order = wn_calloc(table->count, sizeof *order);
-    if (!order) return wn_fail_memory(err, table->count * sizeof *order);
-    for (size_t i = 0; i < table->count; i++) order[i] = (uint32_t)i;
-    if (table->count)
-        qsort_r(order, table->count, sizeof *order, by_name, (void *)(uintptr_t)table->names);
-    *out = order;
-    return WN_OK;
-}
-
 static wn_status create(const char *name, wn_qrels_format format, wn_qrels **out, wn_error *err) {
     wn_qrels *qrels = wn_calloc(1, sizeof *qrels);
     if (!qrels) return wn_fail_memory(err, sizeof *qrels);

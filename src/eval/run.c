@@ -196,15 +196,6 @@ wn_status wn_run_ranking(wn_run *run, const char *query, const wn_run_entry **ou
     return WN_OK;
 }
 
-/* Columns are set apart by white space, so an id can't hold any (a path as document id may). */
-wn_status wn_check_column(const char *id, const char *path, wn_error *err) {
-    if (id[strcspn(id, " \t\n\v\f\r")])
-        return wn_fail(err, WN_ERR_ARGUMENT,
-                       "%s: the id \"%s\" holds white space, which the TREC format can't write",
-                       path, id);
-    return WN_OK;
-}
-
 wn_status wn_run_write(wn_run *run, const char *path, wn_error *err) {
     WN_TRY(wn_run_sort(run, err));
     wn_buf text = {0};
