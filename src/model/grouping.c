@@ -64,8 +64,8 @@ static size_t tokens_of(const wn_grouping *g, const planner *p, size_t group) {
     return sum;
 }
 
-/* When the workers that took groups [0, workers) alone have ended the rest, `rest` < workers, alone too, in tokens: the
- * shortest of the first are behind. */
+/* When all is done, in tokens, if the first `workers` groups and then the rest, fewer than these, are taken alone: who took
+ * the shortest of the first takes the longest of the rest. */
 static size_t end_alone(const wn_grouping *g, const planner *p, size_t workers) {
     size_t end = tokens_of(g, p, 0);
     for (size_t i = workers; i < g->groups; i++) {

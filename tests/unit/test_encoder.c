@@ -92,7 +92,8 @@ static void own_texts_match_transformers(void **unused) {
     for (int m = 0; m < NMODELS; m++) parity_one(models[m]);
 }
 
-/* Every sequence alone, in reverse, doubled, with 1 to 3 threads and groups of 8 to 1,000 tokens. */
+/* Every sequence alone, in reverse, doubled, with 1 to 3 threads and groups of 8 to 1,000 tokens; one to four of them on
+ * 3 to 11 workers, who share rows. */
 static void company_in(const char *model, wn_precision precision) {
     wn_error err;
     float *want;
@@ -124,7 +125,16 @@ static void company_in(const char *model, wn_precision precision) {
             assert_memory_equal(other + i * width, all + (p.n - 1 - i % p.n) * width, row);
         wn_session_free(session);
     }
-    print_message("  %s, %s: %zu sequences, the same bits in 7 kinds of company\n", f.config.architecture,
+    for (int threads = 3; threads <= 11; threads += 4) { /* idle workers share what there is */
+        wn_session *session;
+        assert_int_equal(wn_session_create(f.encoder, threads, &session, &err), WN_OK);
+        for (batch.n = 1; batch.n <= 4 && batch.n <= p.n; batch.n++) {
+            assert_int_equal(fixture_run(&f, session, &batch, other, &err), WN_OK);
+            assert_memory_equal(other, all, batch.n * row);
+        }
+        wn_session_free(session);
+    }
+    print_message("  %s, %s: %zu sequences, the same bits in 10 kinds of company\n", f.config.architecture,
                   wn_precision_name(precision), p.n);
     free(all), free(other), free(want);
     packed_release(&p), packed_release(&reverse);
