@@ -7,6 +7,7 @@ Needs the demo's models in the cache (tools/get_models.sh); without them the tes
 """
 import json
 import os
+import pathlib
 import shutil
 import struct
 import subprocess
@@ -121,9 +122,12 @@ class Score(Cli):
                 self.assertAlmostEqual(self.json(r)[0]["logit"], exact, delta=0.5)
             else:
                 self.assertIn(b"this processor has no " + precision.encode(), r.stderr)
-            old = {"WN_CPU_MASK": "1"}
+            old = {"WN_CPU_MASK": "0"}
             self.fails(run("score", "--model", RERANKER, "--precision", precision, stdin=line, env=old), 1,
                        "this processor has no " + precision)
+        if "avx2" in pathlib.Path("/proc/cpuinfo").read_text():
+            r = run("score", "--model", RERANKER, "--precision", "int8", stdin=line, env={"WN_CPU_MASK": "1"})
+            self.assertAlmostEqual(self.json(r)[0]["logit"], exact, delta=0.5)
         r = run("score", "--model", RERANKER, "--precision", "auto", stdin=line, env={"WN_CPU_MASK": "1"})
         self.assertAlmostEqual(self.json(r)[0]["logit"], exact, delta=1e-3)
         self.assertIn(b"computes in f32", r.stderr)
