@@ -1,8 +1,8 @@
 /* barrier.h -- where a fixed number of threads wait for each other, again and again.
  *
  * POSIX has one, but its waiters sleep at once, and being woken takes longer (some 50 us on a virtual machine) than the
- * wait itself, where equal shares of a few hundred microseconds' work end together. Here a waiter looks on for about as
- * long before it sleeps: no processor is kept busy for more than that, so more threads than processors do no harm. */
+ * wait itself, where equal shares of a few hundred microseconds' work end together. Here a waiter looks on for up to a
+ * millisecond before it sleeps, and lets others have its processor meanwhile. */
 #ifndef WN_CORE_BARRIER_H
 #define WN_CORE_BARRIER_H
 #include <winnow/core.h>

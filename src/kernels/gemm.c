@@ -444,6 +444,7 @@ void wn_linear_free(wn_linear *linear) {
 size_t wn_linear_in(const wn_linear *linear) { return linear->in; }
 size_t wn_linear_out(const wn_linear *linear) { return linear->out; }
 size_t wn_linear_tile(const wn_linear *linear) { return tile_rows[linear->first]; }
+size_t wn_linear_cut(const wn_linear *linear) { return linear->panels ? 2 : tile_rows[NTILES - 1]; }
 size_t wn_linear_bytes(const wn_linear *linear) { return linear->bytes; }
 
 static width_memory *width_find(const wn_gemm *gemm, size_t width, dnnl_data_type_t type) {
@@ -606,9 +607,10 @@ static const void *tile_source(const wn_linear *linear, wn_gemm *gemm, const voi
     return to;
 }
 
-static bool tile_execute(const wn_linear *linear, wn_gemm *gemm, int tile, const void *x, void *y) {
+/* rows: what fills the tile. */
+static bool tile_execute(const wn_linear *linear, wn_gemm *gemm, int tile, size_t rows, const void *x, void *y) {
     if (linear->panels) {
-        linear->narrow->product_u8s8(x, linear->weights, y, tile_rows[tile], linear->in, linear->out, gemm->pairs);
+        linear->narrow->product_u8s8(x, linear->weights, y, rows, linear->in, linear->out, gemm->pairs);
         return true;
     }
     dnnl_memory_t source = width_find(gemm, linear->in, source_of[linear->kind.precision])->source[tile];
@@ -644,7 +646,7 @@ bool wn_linear_run(const wn_linear *linear, wn_gemm *gemm, const void *x, wn_row
         tile = tile_for(tile, rows - done, &n);
         const void *from = tile_source(linear, gemm, x, x_rows, done, n, tile_rows[tile]);
         void *to = (char *)y + done * out * cell;
-        if (!tile_execute(linear, gemm, tile, from, behind ? gemm->sums : to)) return false;
+        if (!tile_execute(linear, gemm, tile, n, from, behind ? gemm->sums : to)) return false;
         if (behind) tile_finish(linear, gemm, to, n);
         else if (gelu && linear->narrow) linear->narrow->gelu_f32(to, n * out);
     }
@@ -660,9 +662,9 @@ bool wn_linear_chain(const wn_linear *first, const wn_linear *second, wn_gemm *g
     for (size_t done = 0, n; done < rows; done += n) {
         tile = tile_for(tile, rows - done, &n);
         const void *from = tile_source(first, gemm, x, x_rows, done, n, tile_rows[tile]);
-        if (!tile_execute(first, gemm, tile, from, gemm->sums)) return false;
+        if (!tile_execute(first, gemm, tile, n, from, gemm->sums)) return false;
         from = tile_chain(first, gemm, n, tile_rows[tile]);
-        if (!tile_execute(second, gemm, tile, from, gemm->sums)) return false;
+        if (!tile_execute(second, gemm, tile, n, from, gemm->sums)) return false;
         tile_finish(second, gemm, y + done * second->out, n);
     }
     return true;

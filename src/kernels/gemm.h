@@ -53,6 +53,8 @@ size_t wn_linear_in(const wn_linear *linear);
 size_t wn_linear_out(const wn_linear *linear);
 /* The number of rows, or a multiple of it, that it multiplies best. */
 size_t wn_linear_tile(const wn_linear *linear);
+/* Rows that several workers multiply are cut at multiples of it: no results of one lie over those of another. */
+size_t wn_linear_cut(const wn_linear *linear);
 /* Bytes of packed weights and bias. */
 size_t wn_linear_bytes(const wn_linear *linear);
 

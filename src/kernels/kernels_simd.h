@@ -319,7 +319,7 @@ static void WN_NAME(linear_f32_)(const float *x, const float *panels, const floa
                                  float *y, size_t rows, size_t in, size_t out) {
     for (size_t c = 0; c < out; c += PANEL, panels += in * PANEL) {
         size_t columns = out - c < PANEL ? out - c : PANEL, r = 0;
-        for (; r + WN_TIER_ROWS <= rows; r += WN_TIER_ROWS)
+        for (; r + WN_TIER_ROWS <= rows && !(WN_TIER_ROWS == 6 && rows - r == 8); r += WN_TIER_ROWS) /* 8 are 4 + 4 */
             linear_block(x + r * in, panels, bias + c, gelu, y + r * out + c, WN_TIER_ROWS, in, out, columns);
         for (; r + 4 <= rows; r += 4) linear_block(x + r * in, panels, bias + c, gelu, y + r * out + c, 4, in, out, columns);
         for (; r + 2 <= rows; r += 2)

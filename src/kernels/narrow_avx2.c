@@ -183,7 +183,7 @@ static void wn_product_u8s8_avx2(const uint8_t *x, const int8_t *panels, int32_t
     for (size_t r = 0; r < rows; r++) widen_row(x + r * in, in, (uint16_t *)(void *)(scratch + r * pairs));
     for (size_t c = 0; c < out; c += WN_BYTE_PANEL, panels += 2 * pairs * WN_BYTE_PANEL) {
         size_t r = 0;
-        for (; r + PRODUCT_ROWS <= rows; r += PRODUCT_ROWS)
+        for (; r + PRODUCT_ROWS <= rows && rows - r != 8; r += PRODUCT_ROWS) /* 8 are 4 + 4 */
             product_block(scratch + r * pairs, pairs, panels, y + r * out + c, out, out - c, PRODUCT_ROWS);
         for (; r + 4 <= rows; r += 4) product_block(scratch + r * pairs, pairs, panels, y + r * out + c, out, out - c, 4);
         for (; r + 2 <= rows; r += 2) product_block(scratch + r * pairs, pairs, panels, y + r * out + c, out, out - c, 2);

@@ -21,7 +21,7 @@
 /* CHOICE: sequences that a group's last one is chosen from. With lengths that vary, 16 nearly always hold one that
  * leaves no row over. SMALLEST: the least share, a part of `most`: smaller ones read the weights too often (4: 0.5 % more). */
 enum { CHOICE = 16, SMALLEST = 2 };
-/* LEAST_SHARE: rows of a team's member, at least: a tile's (of 12 tokens, 8 and 4 rows took 0.65 of the time of 12). GAIN: teams
+/* LEAST_SHARE: rows of a team's member, at least: a tile's (12 tokens by two took 0.7 of the time of one). GAIN: teams
  * behind groups taken alone must end sooner by one part in so many. */
 enum { LEAST_SHARE = 8, GAIN = 20 };
 

@@ -138,7 +138,7 @@ static void meet(const group *g) {
 static size_t size_of(wn_rows kind) { return kind == WN_ROWS_BF16 ? sizeof(uint16_t) : sizeof(float); }
 
 /* Rows that fill a GEMM tile up: read by it, their results never used. Zeros, so that no leftover
- * NaN or subnormal slows the product down. None where `rows` is a whole number of tiles, as a share's end is. */
+ * NaN or subnormal slows the product down. */
 static void clear_padding(void *x, size_t rows, size_t width, wn_rows kind) {
     size_t row = width * size_of(kind);
     memset((char *)x + rows * row, 0, (wn_gemm_padded_rows(rows) - rows) * row);
@@ -194,13 +194,12 @@ static void attend(const group *g) {
     }
 }
 
-/* What follows attention, tile by tile, for rows [first, end). */
+/* What follows attention, tile by tile, for rows [first, end) of context; padded where they are the last. */
 static bool feed_forward(const group *g, const wn_layer *layer, size_t first, size_t end, wn_rows context) {
     const wn_encoder *e = g->encoder;
     worker *w = g->w;
     size_t hidden = e->config.hidden;
     wn_rows kind;
-    clear_padding(g->rows->context, end, hidden, context);
     for (size_t done = first; done < end; done += w->tile) {
         size_t n = end - done < w->tile ? end - done : w->tile;
         const void *from = row_of(g->rows->context, done, hidden, context);
@@ -227,6 +226,8 @@ static bool layer_run(const group *g, const wn_layer *layer, bool ok) {
     meet(g); /* everybody's keys and values are there */
     if (ok) {
         attend(g);
+        if (g->end == g->rows->starts[g->n])
+            clear_padding(g->rows->context, g->end, g->encoder->config.hidden, g->encoder->attention);
         ok = feed_forward(g, layer, g->first, g->end, g->encoder->attention);
     }
     meet(g); /* nobody reads them any more */
@@ -300,6 +301,7 @@ static bool layer_run_by_heads(const group *g, const wn_layer *layer, bool all) 
     }
     for (size_t s = 1; s < g->n && !all; s++)
         rows_copy(at->x + at->starts[s] * hidden, hidden, at->x + s * hidden, hidden, 1, hidden);
+    clear_padding(at->context, rows, hidden, WN_ROWS_F32);
     return feed_forward(g, layer, 0, rows, WN_ROWS_F32);
 }
 
@@ -403,9 +405,9 @@ static void group_open(group *g, const uint32_t *starts) {
     if (g->team) g->team->rows = g->rows;
 }
 
-/* Where a member's share of `rows` ends: whole tiles. */
-static size_t share_end(size_t rows, size_t member, size_t members) {
-    size_t tile = wn_gemm_padded_rows(1), end = wn_gemm_padded_rows(rows) / tile * (member + 1) / members * tile;
+/* Where a member's share of `rows` ends. */
+static size_t share_end(const wn_encoder *encoder, size_t rows, size_t member, size_t members) {
+    size_t cut = wn_linear_cut(encoder->layers[0].ffn_out), end = (rows + cut - 1) / cut * (member + 1) / members * cut;
     return end < rows ? end : rows;
 }
 
@@ -425,8 +427,8 @@ static void group_task(void *ctx, size_t task, int index) {
     if (g.leads) group_open(&g, job->batch->starts);
     for (size_t s = 0; s < g.n; s++)
         rows += job->batch->starts[g.sequences[s] + 1] - job->batch->starts[g.sequences[s]];
-    g.first = member ? share_end(rows, member - 1, members) : 0;
-    g.end = share_end(rows, member, members);
+    g.first = member ? share_end(session->encoder, rows, member - 1, members) : 0;
+    g.end = share_end(session->encoder, rows, member, members);
     if (!group_run(job, &g)) atomic_store(&job->failed, true);
 }
 
