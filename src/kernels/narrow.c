@@ -168,6 +168,7 @@ static void tables_fill(void) {
     if (avx2) {
         with_avx2 = *avx2;
         with_avx2.f32_to_bf16 = wn_f32_to_bf16_c;
+        with_avx2.gelu_f32 = wn_gelu_f32_c;
         with_avx2.gelu_bf16 = wn_gelu_bf16_c;
         with_avx2.attention_bf16 = wn_attention_bf16_c;
     }

@@ -203,12 +203,6 @@ FN __m256 gelu(__m256 x) {
     return _mm256_mul_ps(x, _mm256_fmadd_ps(sum, z, _mm256_set1_ps(0.5f)));
 }
 
-static void wn_gelu_f32_avx2(float *x, size_t n) {
-    size_t i = 0;
-    for (; i + VW <= n; i += VW) _mm256_storeu_ps(x + i, gelu(_mm256_loadu_ps(x + i)));
-    if (i < n) _mm256_maskstore_ps(x + i, lanes(n - i), gelu(_mm256_maskload_ps(x + i, lanes(n - i))));
-}
-
 /* 8 columns of some rows. */
 typedef struct columns8 {
     __m256 scales, totals, bias;
@@ -265,7 +259,6 @@ static void wn_finish_int8_avx2(const int32_t *sums, const float *scales, const 
 
 static const wn_narrow table = {
     .isa = "avx2",
-    .gelu_f32 = wn_gelu_f32_avx2,
     .rotate_f32 = wn_rotate_f32_avx2,
     .quantize_u8 = wn_quantize_u8_avx2,
     .product_u8s8 = wn_product_u8s8_avx2,
