@@ -17,6 +17,7 @@ quality    bench/quality.py
 floor      bench/floor.py
 embed      bench/embed_peers.py
 latency    bench/latency.py
+python     bench/python_peers.py
 tokenizer  bench/tokenizer_peers.py
 scan       bench/scan_peers.py
 cold_start bench/cold_start.py

@@ -15,7 +15,7 @@ counts=${1:-}
 [ -z "$counts" ] || : >"$counts"
 
 if [ ! -f $dir/build.ninja ]; then
-    CC=clang meson setup $dir -Dfuzz=true -Dbench=false -Db_lundef=false \
+    CC=clang meson setup $dir -Dfuzz=true -Dbench=false -Dpython=disabled -Db_lundef=false \
         -Db_sanitize=address,undefined \
         -Dc_args='-fsanitize=fuzzer-no-link -fno-sanitize-recover=all' || exit 1
 fi

@@ -4,8 +4,8 @@
 #   tools/setup.sh build    to compile winnow and run it (make, make demo)
 #   tools/setup.sh test     also clang, the sanitizers' runtime, the aarch64 compiler, qemu,
 #                           chromium (for the pages of winnow report and winnow serve), nodejs and npm where
-#                           their commands are missing, and what makes the virtual
-#                           environment of tools/venv.sh
+#                           their commands are missing, Python's headers, and what makes the virtual
+#                           environments of tools/venv.sh
 #   tools/setup.sh bench    also FAISS, which make bench compares the dense scan with
 #
 # Each package is looked up with dpkg-query; apt-get runs only for those that are missing, so a
@@ -17,7 +17,7 @@ build_packages="gcc libc6-dev meson ninja-build pkg-config ca-certificates
     libdnnl-dev libsqlite3-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev
     libjansson-dev libxxhash-dev libcmocka-dev libmicrohttpd-dev"
 test_packages="g++ clang libclang-rt-14-dev llvm
-    gcc-aarch64-linux-gnu qemu-user python3-venv chromium chromium-driver"
+    gcc-aarch64-linux-gnu qemu-user python3-dev python3-venv chromium chromium-driver"
 bench_packages="g++ libfaiss-dev libopenblas-dev python3-venv"
 # Asked for by command: another vendor's nodejs brings its own npm, and conflicts with Debian's.
 for command in node:nodejs npm:npm; do

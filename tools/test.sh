@@ -73,7 +73,7 @@ suite_clang() {
 
 suite_asan() {
     say "asan: AddressSanitizer and UndefinedBehaviorSanitizer, unit tests"
-    CC=gcc configure asan build-asan -Dbench=false -Db_sanitize=address,undefined \
+    CC=gcc configure asan build-asan -Dbench=false -Dpython=disabled -Db_sanitize=address,undefined \
         -Dc_args=-fno-sanitize-recover=all &&
         ninja -k 0 -C build-asan >>"$logs/asan.log" 2>&1 || { broken asan; return; }
     ASAN_OPTIONS=halt_on_error=1:abort_on_error=1:detect_stack_use_after_return=1 \
