@@ -48,17 +48,17 @@ def calls_of(a, work):
         return [lambda model=model: call(model) for model in models] + [values]
 
     return {
-        f"CrossEncoder.predict, {len(pairs)} pairs": both(cross, lambda m: m.predict(pairs)),
-        "CrossEncoder.rank, 50 documents: scores": both(cross, lambda m: m.rank(query, documents), lambda rows: np.array([r["score"] for r in rows])),
-        "CrossEncoder.rank, 50 documents: order": both(cross, lambda m: m.rank(query, documents), lambda rows: np.array([r["corpus_id"] for r in rows])),
-        "predict with a sigmoid, small XLM-R, 50 pairs": both(sigmoid, lambda m: m.predict(pairs[:50])),
-        f"SentenceTransformer.encode, {len(texts)} texts": both(bi, lambda m: m.encode(texts)),
-        "encode_query": both(bi, lambda m: m.encode_query(query)),
-        "encode_document, truncate_dim=64, normalize_embeddings": both(bi, lambda m: m.encode_document(texts[:20], truncate_dim=64, normalize_embeddings=True)),
-        "encode, prompt": both(bi, lambda m: m.encode(texts[:20], prompt="passage: ")),
+        f"predict, {len(pairs)} pairs of MiniLM": both(cross, lambda m: m.predict(pairs)),
+        "rank, scores of 50 documents": both(cross, lambda m: m.rank(query, documents), lambda rows: np.array([r["score"] for r in rows])),
+        "rank, their order": both(cross, lambda m: m.rank(query, documents), lambda rows: np.array([r["corpus_id"] for r in rows])),
+        "predict, 50 pairs of a small XLM-R with a sigmoid": both(sigmoid, lambda m: m.predict(pairs[:50])),
+        f"encode, {len(texts)} abstracts": both(bi, lambda m: m.encode(texts)),
+        "encode_query, one query": both(bi, lambda m: m.encode_query(query)),
+        "encode_document, truncate_dim and normalize_embeddings, 20 abstracts": both(bi, lambda m: m.encode_document(texts[:20], truncate_dim=64, normalize_embeddings=True)),
+        "encode, with a prompt, 20 abstracts": both(bi, lambda m: m.encode(texts[:20], prompt="passage: ")),
         "encode, precision=\"ubinary\": bytes that differ": both(bi, lambda m: m.encode(texts, precision="ubinary"), lambda v: v.astype(int)),
-        "encode, precision=\"int8\": levels": both(bi, lambda m: m.encode(texts, precision="int8"), lambda v: v.astype(int)),
-        "similarity": both(bi, lambda m: m.similarity(m.encode(texts[:20]), m.encode(texts[20:40]))),
+        "encode, precision=\"int8\": levels of 256": both(bi, lambda m: m.encode(texts, precision="int8"), lambda v: v.astype(int)),
+        "similarity, of 20 abstracts and 20 others, with their encoding": both(bi, lambda m: m.similarity(m.encode(texts[:20]), m.encode(texts[20:40]))),
     }
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""tables.py -- the tables of README.md and docs/PERFORMANCE.md from bench/results, measuring nothing.
+"""tables.py -- the tables of README.md, docs/PERFORMANCE.md and docs/PYTHON.md from bench/results, measuring nothing.
 
     bench/tables.py            prints them            (tools/bench.sh tables)
-    bench/tables.py --write    puts them into both documents, between <!-- bench NAME --> and <!-- end bench -->
+    bench/tables.py --write    puts them into these documents, between <!-- bench NAME --> and <!-- end bench -->
 
 So after `make bench` on a quiet machine one command brings the documents up to date. A table whose CSV is absent stays
 as it is. Python's standard library only.
@@ -14,7 +14,7 @@ import sys
 import bench_common as common
 import bench_targets as targets
 
-DOCUMENTS = ("README.md", "docs/PERFORMANCE.md")
+DOCUMENTS = ("README.md", "docs/PERFORMANCE.md", "docs/PYTHON.md")
 NAMES = {"winnow": "**winnow**"}
 
 
@@ -97,6 +97,13 @@ def latency(rows):
     return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh latency", f"; medians of {rows[0]['rounds']} rounds")
 
 
+def python(rows):
+    body = [[f"`{name}`{comma}{rest}", r["difference"], f"{float(r['wall_ms']):.1f}", f"{float(r['theirs_ms']):.1f}", ratio(r["faster"]), ratio(r["cpu_faster"])]
+            for r in rows for name, comma, rest in [r["call"].partition(", ")]]
+    head = ["", "largest difference", "winnow, ms", "sentence-transformers, ms", "times as fast", "by processor time"]
+    return table(head, body) + "\n\n" + stamp(rows, "tools/bench.sh python", f"; medians of {rows[0]['rounds']} rounds")
+
+
 def tokenizer(rows):
     pairs = list(zip(rows[::2], rows[1::2]))
     body = [[f"{w['case']} ({w['collection']})", w["mb_per_s"], h["mb_per_s"], w["speedup"], f"{w['open_ms']} ms", f"{h['open_ms']} ms"] for w, h in pairs]
@@ -126,7 +133,7 @@ def quality(rows):
 # A block of the documents: whose results it shows, and how. promises() reads all parts' own.
 BLOCKS = {"speed": ("rerank", speed), "settings": ("rerank", settings), "floor": ("floor", floor), "embed": ("embed", embed),
           "tokenizer": ("tokenizer", tokenizer), "scan": ("scan", scan), "cold_start": ("cold_start", cold_start), "quality": ("quality", quality),
-          "latency": ("latency", latency), "speed_avx2": ("rerank-avx2", speed), "embed_avx2": ("embed-avx2", embed),
+          "latency": ("latency", latency), "python": ("python", python), "speed_avx2": ("rerank-avx2", speed), "embed_avx2": ("embed-avx2", embed),
           "latency_avx2": ("latency-avx2", latency), "quality_avx2": ("quality-avx2", quality)}
 
 
