@@ -7,6 +7,8 @@
  * Threads. The global lock is released while winnow works. An encoder, and a searcher, serve one thread at a time: each has
  * a door, and others wait at it. Whoever goes through several takes them in the order bi-encoder, cross-encoder, searcher.
  *
+ * Callbacks of long work run inside its door, so what they call must not come to the same door: that too is a RuntimeError.
+ *
  * Processes. A child after fork has none of the worker threads: its door says so (RuntimeError) where waiting for them would
  * never end, and such an object is not freed there.
  *
@@ -18,6 +20,7 @@
 #include <winnow.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/types.h>
 
@@ -32,12 +35,13 @@ PyObject *py_raise(const wn_error *err);
 
 typedef struct py_door {
     pthread_mutex_t lock;
-    pid_t process; /* that made what is behind it; 0: nothing yet */
+    pid_t process;                /* that made what is behind it */
+    _Atomic unsigned long inside; /* the thread that is; 0: none */
 } py_door;
 void py_door_init(py_door *door);
 /* Whether what is behind it may be freed here; then its lock is destroyed. */
 bool py_door_remove(py_door *door);
-/* Raises in another process than its own. NULL: nothing to check, as below. */
+/* Raises in another process than its own, and in the thread that is inside. NULL: nothing to check, as below. */
 bool py_door_check(const py_door *door);
 /* Without the global lock held, or two threads could wait for each other. */
 void py_door_enter(py_door *door);

@@ -39,16 +39,25 @@ bool py_door_remove(py_door *door) {
 }
 
 bool py_door_check(const py_door *door) {
-    if (!door || door->process == getpid()) return true;
+    if (!door) return true;
+    if (door->process == getpid()) {
+        if (atomic_load(&door->inside) != PyThread_get_thread_ident()) return true;
+        PyErr_SetString(PyExc_RuntimeError, "this encoder is at work on what called this function: a callback can't use it");
+        return false;
+    }
     PyErr_SetString(PyExc_RuntimeError, "this encoder was made before a fork, and its threads stayed behind: make it in the "
                                         "process that uses it (multiprocessing: start method \"spawn\", or create it in the worker)");
     return false;
 }
 
 void py_door_enter(py_door *door) {
-    if (door) pthread_mutex_lock(&door->lock);
+    if (!door) return;
+    pthread_mutex_lock(&door->lock);
+    atomic_store(&door->inside, PyThread_get_thread_ident());
 }
 
 void py_door_leave(py_door *door) {
-    if (door) pthread_mutex_unlock(&door->lock);
+    if (!door) return;
+    atomic_store(&door->inside, 0);
+    pthread_mutex_unlock(&door->lock);
 }

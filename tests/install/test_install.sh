@@ -33,6 +33,9 @@ done
 [ "$(find "$dest$prefix/include" -name '*.h' | wc -l)" = \
     "$(find "$source/include" -name '*.h' | wc -l)" ] || fail "more headers than the public ones"
 
+[ ! -e "$build/src/python/winnow/_winnow.abi3.so" ] || find "$dest" -path '*-packages/winnow/_winnow.abi3.so' | grep -q . ||
+    fail "the Python package was not installed"
+
 PKG_CONFIG_PATH=$pc
 export PKG_CONFIG_PATH
 ask() { pkg-config "--define-variable=prefix=$dest$prefix" "$@"; }

@@ -359,6 +359,12 @@ class Searching(Python):
         whole = winnow.Searcher(path, embedder=self.embedder)
         self.assertEqual(whole.info["embedded"], self.searcher.info["embedded"])
 
+    def test_callbacks_cannot_use_what_calls_them(self):
+        path = os.path.join(scratch_folder(), "callback.wnindex")
+        with self.assertRaisesRegex(RuntimeError, "a callback can't use it"):
+            winnow.build_index(path, FOLDER, self.embedder, progress=lambda *report: self.embedder.encode("x"))
+        self.assertEqual(self.embedder.encode("x").ndim, 1)
+
     def test_skipped_files_are_warned_of(self):
         folder = scratch_folder()
         with open(os.path.join(folder, "bad.md"), "wb") as file:
