@@ -68,8 +68,8 @@ WN_API const char *wn_version(void);
 typedef enum wn_precision {
     WN_F32 = 0,
     WN_BF16, /* needs AVX512_BF16; else WN_ERR_UNSUPPORTED. Attention too */
-    WN_INT8, /* needs AVX2, is faster with AVX512_VNNI; else WN_ERR_UNSUPPORTED. Attention and a last layer that has one row a
-              * text are bf16 where the processor has that, else f32 */
+    WN_INT8, /* needs AVX2 (faster with AVX512_VNNI) or Arm's dot product (faster with I8MM); else WN_ERR_UNSUPPORTED.
+              * Attention and a last layer that has one row a text are bf16 where the processor has that, else f32 */
     WN_AUTO  /* the fastest that holds the bound on quality with every model measured (docs/PERFORMANCE.md): bf16 where the
               * processor has it, else f32; see wn_model_info.precision */
 } wn_precision;

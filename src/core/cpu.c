@@ -5,6 +5,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 static _Atomic uint32_t mask = UINT32_MAX;
 
@@ -20,6 +23,9 @@ static uint32_t detect(void) {
     if ((flags & WN_CPU_AVX512) && __builtin_cpu_supports("avx512bf16")) flags |= WN_CPU_AVX512_BF16;
 #elif defined(__aarch64__)
     flags |= WN_CPU_NEON;
+    /* bits of <asm/hwcap.h>, which older headers lack */
+    if (getauxval(AT_HWCAP) & 1ul << 20) flags |= WN_CPU_DOTPROD;
+    if ((flags & WN_CPU_DOTPROD) && (getauxval(AT_HWCAP2) & 1ul << 13)) flags |= WN_CPU_I8MM;
 #endif
     const char *env = getenv("WN_CPU_MASK");
     if (env && *env) flags &= (uint32_t)strtoul(env, NULL, 0);

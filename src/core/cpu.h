@@ -9,6 +9,8 @@ enum {
     WN_CPU_AVX512_VNNI = 1 << 2,
     WN_CPU_AVX512_BF16 = 1 << 3,
     WN_CPU_NEON = 1 << 4,
+    WN_CPU_DOTPROD = 1 << 5,     /* FEAT_DotProd: products of bytes, most Arm processors since 2018 */
+    WN_CPU_I8MM = 1 << 6,        /* FEAT_I8MM too: small matrices of bytes (Neoverse V1 and N2, Cortex-X2 and later) */
 };
 
 /* Flags of this machine, less those masked out. The environment's WN_CPU_MASK

@@ -24,7 +24,7 @@
  * A chain of two int8 products (a feed-forward) makes bytes of the first's results at once, a few rows at a time in
  * the first-level cache: they exist neither as f32 nor as halves.
  *
- * Without VNNI the product of bytes is our own (narrow.h's product_u8s8), over panels too: the same sums.
+ * Without VNNI (AVX2, Arm) the product of bytes is our own (narrow.h's product_u8s8), over panels too: the same sums.
  *
  * There is no slow stand-in for either: a processor without the instructions is told so.
  *
@@ -108,7 +108,7 @@ struct wn_gemm {
     void *sums; /* [tile, out] of f32 or s32: results that are finished behind the product */
     float *rotated; /* [WN_NARROW_ROWS, widest input]: rows on their way to bytes */
     float *values;  /* the same size: rows between two products in a chain */
-    int32_t *pairs; /* [tile, in / 2]: scratch of a product of bytes of our own */
+    int32_t *product; /* [tile, WN_PRODUCT_SCRATCH(in)]: of a product of bytes of our own */
     float scales[MOST_ROWS], offsets[MOST_ROWS];
 };
 
@@ -296,10 +296,11 @@ static void column_quantize(const float *w, size_t n, int8_t *bytes, float *scal
 }
 
 static wn_status byte_panels(wn_linear *linear, const int8_t *bytes, wn_error *err) {
-    linear->bytes = wn_byte_panels_size(linear->in, linear->out);
+    const wn_byte_panels *how = &linear->narrow->panels;
+    linear->bytes = wn_byte_panels_size(how, linear->in, linear->out);
     linear->weights = wn_malloc_aligned(linear->bytes);
     if (!linear->weights) return wn_fail_memory(err, linear->bytes);
-    wn_byte_panels_pack(bytes, linear->in, linear->out, linear->weights);
+    wn_byte_panels_pack(how, bytes, linear->in, linear->out, linear->weights);
     return WN_OK;
 }
 
@@ -383,9 +384,9 @@ wn_status wn_precision_check(wn_precision precision, wn_error *err) {
         return wn_fail(err, WN_ERR_UNSUPPORTED,
                        "this processor has no bf16 products (AVX512_BF16); choose precision f32 or auto");
     case WN_INT8:
-        if (flags & WN_CPU_AVX2) return WN_OK;
-        return wn_fail(err, WN_ERR_UNSUPPORTED,
-                       "this processor has no int8 products (AVX2 or AVX512_VNNI); choose precision f32 or auto");
+        if (flags & (WN_CPU_AVX2 | WN_CPU_DOTPROD)) return WN_OK;
+        return wn_fail(err, WN_ERR_UNSUPPORTED, "this processor has no int8 products (AVX2 or AVX512_VNNI; on Arm the dot "
+                                                "product, asimddp); choose precision f32 or auto");
     case WN_AUTO: break;
     }
     return wn_fail(err, WN_ERR_ARGUMENT, "precision %d is none that a layer can have", (int)precision);
@@ -487,7 +488,7 @@ fail:
 wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **out, wn_error *err) {
     wn_status st = WN_OK;
     const wn_linear *linear = NULL; /* the one an error message names */
-    size_t bytes = 64, rows = 0, sums = 0, row = 0, pairs = 0;
+    size_t bytes = 64, rows = 0, sums = 0, row = 0, product = 0;
     WN_TRY(engine_get(err));
     wn_gemm *gemm = wn_calloc(1, sizeof *gemm);
     if (!gemm) return wn_fail_memory(err, sizeof *gemm);
@@ -507,8 +508,8 @@ wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **ou
         if (linear->narrow && tile * linear->in > rows) rows = tile * linear->in;
         if (finished_behind(linear) && tile * linear->out > sums) sums = tile * linear->out;
         if (linear->kind.precision == WN_INT8 && linear->in > row) row = linear->in;
-        size_t halved = tile * ((linear->in + 1) / 2);
-        if (linear->kind.precision == WN_INT8 && linear->panels && halved > pairs) pairs = halved;
+        size_t copies = tile * WN_PRODUCT_SCRATCH(linear->in);
+        if (linear->kind.precision == WN_INT8 && linear->panels && copies > product) product = copies;
     }
     if (!linear) {
         st = wn_fail(err, WN_ERR_ARGUMENT, "no layer to multiply with");
@@ -519,8 +520,8 @@ wn_status wn_gemm_create(const wn_linear *const *linears, size_t n, wn_gemm **ou
     gemm->sums = sums ? wn_malloc_aligned(sums * sizeof(float)) : NULL;
     gemm->rotated = row ? wn_malloc_aligned(WN_NARROW_ROWS * row * sizeof *gemm->rotated) : NULL;
     gemm->values = row ? wn_malloc_aligned(WN_NARROW_ROWS * row * sizeof *gemm->values) : NULL;
-    gemm->pairs = pairs ? wn_malloc_aligned(pairs * sizeof *gemm->pairs) : NULL;
-    if ((rows && !gemm->rows) || (sums && !gemm->sums) || (row && (!gemm->rotated || !gemm->values)) || (pairs && !gemm->pairs)) {
+    gemm->product = product ? wn_malloc_aligned(product * sizeof *gemm->product) : NULL;
+    if ((rows && !gemm->rows) || (sums && !gemm->sums) || (row && (!gemm->rotated || !gemm->values)) || (product && !gemm->product)) {
         st = wn_fail_memory(err, rows * sizeof(uint16_t) + sums * sizeof(float));
         goto fail;
     }
@@ -546,7 +547,7 @@ void wn_gemm_free(wn_gemm *gemm) {
     wn_free(gemm->sums);
     wn_free(gemm->rotated);
     wn_free(gemm->values);
-    wn_free(gemm->pairs);
+    wn_free(gemm->product);
     wn_free(gemm->widths);
     wn_free(gemm);
 }
@@ -610,7 +611,7 @@ static const void *tile_source(const wn_linear *linear, wn_gemm *gemm, const voi
 /* rows: what fills the tile. */
 static bool tile_execute(const wn_linear *linear, wn_gemm *gemm, int tile, size_t rows, const void *x, void *y) {
     if (linear->panels) {
-        linear->narrow->product_u8s8(x, linear->weights, y, rows, linear->in, linear->out, gemm->pairs);
+        linear->narrow->product_u8s8(x, linear->weights, y, rows, linear->in, linear->out, gemm->product);
         return true;
     }
     dnnl_memory_t source = width_find(gemm, linear->in, source_of[linear->kind.precision])->source[tile];

@@ -108,13 +108,12 @@ static void wn_quantize_u8_c(const void *x, bool halves, size_t rows, float *rot
 
 static void wn_product_u8s8_c(const uint8_t *x, const int8_t *panels, int32_t *y, size_t rows, size_t in, size_t out,
                               int32_t *scratch) {
-    size_t panel = (in + 1) / 2 * 2 * WN_BYTE_PANEL;
     (void)scratch;
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < out; c++) {
-            const int8_t *w = panels + c / WN_BYTE_PANEL * panel + c % WN_BYTE_PANEL * 2;
+            const int8_t *w = panels + c / WN_BYTE_PANEL * in * WN_BYTE_PANEL + c % WN_BYTE_PANEL;
             int32_t sum = 0;
-            for (size_t i = 0; i < in; i++) sum += x[r * in + i] * w[i / 2 * 2 * WN_BYTE_PANEL + i % 2];
+            for (size_t i = 0; i < in; i++) sum += x[r * in + i] * w[i * WN_BYTE_PANEL];
             y[r * out + c] = sum;
         }
 }
@@ -140,43 +139,52 @@ const wn_narrow wn_narrow_c = {
     .rotate_f32 = wn_rotate_f32_c,
     .quantize_u8 = wn_quantize_u8_c,
     .product_u8s8 = wn_product_u8s8_c,
+    .panels = {.inputs = 1},
     .finish_int8 = wn_finish_int8_c,
 };
 
-size_t wn_byte_panels_size(size_t in, size_t out) {
-    size_t panels = out / WN_BYTE_PANEL + (out % WN_BYTE_PANEL != 0), bytes;
-    bool overflow = in == SIZE_MAX || wn_mul_overflows((in + 1) / 2 * 2, panels, &bytes) ||
+size_t wn_byte_panels_size(const wn_byte_panels *how, size_t in, size_t out) {
+    size_t panels = out / WN_BYTE_PANEL + (out % WN_BYTE_PANEL != 0), steps = in / how->inputs + (in % how->inputs != 0), bytes;
+    bool overflow = wn_mul_overflows(steps, how->inputs, &bytes) || wn_mul_overflows(bytes, panels, &bytes) ||
                     wn_mul_overflows(bytes, WN_BYTE_PANEL, &bytes);
     return overflow ? SIZE_MAX : bytes;
 }
 
-void wn_byte_panels_pack(const int8_t *weight, size_t in, size_t out, int8_t *panels) {
+void wn_byte_panels_pack(const wn_byte_panels *how, const int8_t *weight, size_t in, size_t out, int8_t *panels) {
     for (size_t first = 0; first < out; first += WN_BYTE_PANEL)
-        for (size_t i = 0; i < in; i += 2)
-            for (size_t c = first; c < first + WN_BYTE_PANEL; c++) {
-                *panels++ = c < out ? weight[c * in + i] : 0;
-                *panels++ = c < out && i + 1 < in ? weight[c * in + i + 1] : 0;
-            }
+        for (size_t i = 0; i < in; i += how->inputs)
+            for (size_t c = first; c < first + WN_BYTE_PANEL; c++)
+                for (size_t k = i; k < i + how->inputs; k++) {
+                    int8_t byte = c < out && k < in ? weight[c * in + k] : 0;
+                    *panels++ = (int8_t)(byte ^ (int8_t)how->flip);
+                }
 }
 
 /* The tables by what a processor has, filled once: tests walk all of them in one process. */
-static wn_narrow with_avx2, with_avx512, with_bf16;
+static wn_narrow with_avx2, with_avx512, with_bf16, with_dotprod, with_i8mm;
+
+/* Of a table for int8 alone: the rest is the twins'. */
+static wn_narrow int8_filled(const wn_narrow *table) {
+    if (!table) return wn_narrow_c;
+    wn_narrow filled = *table;
+    filled.f32_to_bf16 = wn_f32_to_bf16_c;
+    filled.gelu_f32 = wn_gelu_f32_c;
+    filled.gelu_bf16 = wn_gelu_bf16_c;
+    filled.attention_bf16 = wn_attention_bf16_c;
+    return filled;
+}
 
 static void tables_fill(void) {
-    const wn_narrow *avx2 = wn_narrow_avx2(), *avx512 = wn_narrow_avx512(), *bf16 = wn_narrow_avx512_bf16();
-    with_avx2 = wn_narrow_c;
-    if (avx2) {
-        with_avx2 = *avx2;
-        with_avx2.f32_to_bf16 = wn_f32_to_bf16_c;
-        with_avx2.gelu_f32 = wn_gelu_f32_c;
-        with_avx2.gelu_bf16 = wn_gelu_bf16_c;
-        with_avx2.attention_bf16 = wn_attention_bf16_c;
-    }
+    const wn_narrow *avx512 = wn_narrow_avx512(), *bf16 = wn_narrow_avx512_bf16();
+    with_dotprod = int8_filled(wn_narrow_dotprod());
+    with_i8mm = int8_filled(wn_narrow_i8mm());
+    with_avx2 = int8_filled(wn_narrow_avx2());
     with_avx512 = with_avx2;
     if (avx512) {
         with_avx512 = *avx512;
         with_avx512.attention_bf16 = wn_attention_bf16_c;
         with_avx512.product_u8s8 = with_avx2.product_u8s8;
+        with_avx512.panels = with_avx2.panels;
     }
     with_bf16 = with_avx512;
     if (bf16) {
@@ -188,8 +196,9 @@ static void tables_fill(void) {
 const wn_narrow *wn_narrow_get(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     uint32_t flags = wn_cpu_flags();
-    if (!(flags & WN_CPU_AVX2)) return &wn_narrow_c;
     pthread_once(&once, tables_fill);
+    if (flags & WN_CPU_DOTPROD) return flags & WN_CPU_I8MM ? &with_i8mm : &with_dotprod;
+    if (!(flags & WN_CPU_AVX2)) return &wn_narrow_c;
     if (!(flags & WN_CPU_AVX512)) return &with_avx2;
     return flags & WN_CPU_AVX512_BF16 ? &with_bf16 : &with_avx512;
 }

@@ -262,6 +262,7 @@ static const wn_narrow table = {
     .rotate_f32 = wn_rotate_f32_avx2,
     .quantize_u8 = wn_quantize_u8_avx2,
     .product_u8s8 = wn_product_u8s8_avx2,
+    .panels = {.inputs = 2},
     .finish_int8 = wn_finish_int8_avx2,
 };
 const wn_narrow *wn_narrow_avx2(void) { return &table; }

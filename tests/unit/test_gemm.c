@@ -152,15 +152,22 @@ static void same_bits_in(wn_precision precision) {
 static void same_bits_body(void) { same_bits_in(WN_F32); }
 static void linear_row_has_same_bits_in_any_place(void **unused) { each_backend(same_bits_body); }
 
-/* The precisions below f32 that this processor has, int8 by our own product too; says so where one is missing. */
+/* The flags of the next processor below this one that has int8 by another product; 0: there is none. */
+static uint32_t lower_int8(void) {
+    uint32_t flags = wn_cpu_flags();
+    if (flags & WN_CPU_AVX512) return WN_CPU_AVX2;
+    return flags & WN_CPU_I8MM ? WN_CPU_NEON | WN_CPU_DOTPROD : 0;
+}
+
+/* The precisions below f32 that this processor has, int8 by a lower one's product too; says so where one is missing. */
 static void each_narrow(void (*body)(wn_precision)) {
     for (wn_precision p = WN_BF16; p < WN_AUTO; p++) {
         if (wn_precision_check(p, NULL) == WN_OK) body(p);
         else print_message("  SKIPPED: this processor has no %s products\n", wn_precision_name(p));
     }
-    if (!(wn_cpu_flags() & WN_CPU_AVX512)) return;
-    print_message("  AVX2 alone:\n");
-    wn_cpu_set_mask(WN_CPU_AVX2);
+    if (!lower_int8()) return;
+    wn_cpu_set_mask(lower_int8());
+    print_message("  %s:\n", wn_narrow_get()->isa);
     body(WN_INT8);
     wn_cpu_set_mask(UINT32_MAX);
 }
@@ -287,12 +294,12 @@ static void chain_has_the_bits_of_two_products(void **unused) {
     each_narrow(chain_shapes);
 }
 
-/* VNNI's product and ours: the same sums, and all else has its twin's bits. */
-static void int8_has_same_bits_without_vnni(void **unused) {
+/* VNNI's product and ours, I8MM's and the dot product's: the same sums, and all else has its twin's bits. */
+static void int8_has_same_bits_on_lower_tiers(void **unused) {
     const wn_linear_kind kind = {WN_INT8, WN_EPILOGUE_BIAS_GELU, WN_ROWS_F32};
     enum { ROWS = 77, IN = 384, OUT = 150 };
-    if (!(wn_cpu_flags() & WN_CPU_AVX512_VNNI)) {
-        print_message("  SKIPPED: this processor has no VNNI\n");
+    if (!lower_int8()) {
+        print_message("  SKIPPED: this processor has one product of bytes\n");
         skip();
     }
     uint64_t before = state;
@@ -301,7 +308,7 @@ static void int8_has_same_bits_without_vnni(void **unused) {
     assert_true(wn_linear_run(with.linear, with.gemm, x, WN_ROWS_F32, y, ROWS));
     state = before;
     wn_free(rows_make(ROWS, IN)), wn_free(rows_make(ROWS, OUT)), wn_free(rows_make(ROWS, OUT));
-    wn_cpu_set_mask(WN_CPU_AVX2);
+    wn_cpu_set_mask(lower_int8());
     layer without = layer_make(IN, OUT, kind);
     assert_true(wn_linear_run(without.linear, without.gemm, x, WN_ROWS_F32, z, ROWS));
     wn_cpu_set_mask(UINT32_MAX);
@@ -394,7 +401,7 @@ int main(void) {
         cmocka_unit_test(narrow_shapes_match_double),
         cmocka_unit_test(halves_are_f32_rows_narrowed),
         cmocka_unit_test(chain_has_the_bits_of_two_products),
-        cmocka_unit_test(int8_has_same_bits_without_vnni),
+        cmocka_unit_test(int8_has_same_bits_on_lower_tiers),
         cmocka_unit_test(linear_without_bias_adds_none),
         cmocka_unit_test(narrow_without_instructions_is_unsupported),
         cmocka_unit_test(linear_bad_arguments_are_refused),

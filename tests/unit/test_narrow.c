@@ -130,7 +130,7 @@ static void gelu_bf16_rounds_gelu_f32(void **unused) {
 /* ---- Attention against double, in every table that this processor has ------ */
 
 static void each_table(void (*body)(const wn_narrow *)) {
-    static const uint32_t masks[] = {0, WN_CPU_AVX2, WN_CPU_AVX2 | WN_CPU_AVX512, UINT32_MAX};
+    static const uint32_t masks[] = {0, WN_CPU_AVX2 | WN_CPU_DOTPROD, WN_CPU_AVX2 | WN_CPU_AVX512 | WN_CPU_DOTPROD, UINT32_MAX};
     const wn_narrow *before = NULL;
     for (int i = 0; i < 4; i++) {
         wn_cpu_set_mask(masks[i]);
@@ -287,12 +287,13 @@ static void int8_has_its_twins_bits(void **unused) { each_table(int8_body); }
 /* Exact sums, the largest there are among them; nothing written behind a row's end. */
 static void product_case(const wn_narrow *k, size_t rows, size_t in, size_t out, bool largest) {
     uint8_t *x = malloc(rows * in);
-    int8_t *w = malloc(in * out), *panels = malloc(wn_byte_panels_size(in, out));
-    int32_t *y = malloc((rows * out + 1) * sizeof *y), *scratch = malloc(rows * ((in + 1) / 2) * sizeof *scratch);
+    int8_t *w = malloc(in * out), *panels = malloc(wn_byte_panels_size(&k->panels, in, out));
+    size_t words = (rows + 1) / 2 * 2 * WN_PRODUCT_SCRATCH(in);
+    int32_t *y = malloc((rows * out + 1) * sizeof *y), *scratch = malloc((words + 1) * sizeof *scratch);
     for (size_t i = 0; i < rows * in; i++) x[i] = largest ? 255 : (uint8_t)next();
     for (size_t i = 0; i < in * out; i++) w[i] = largest ? (i / in % 2 ? 127 : -127) : (int8_t)next();
-    wn_byte_panels_pack(w, in, out, panels);
-    y[rows * out] = 42;
+    wn_byte_panels_pack(&k->panels, w, in, out, panels);
+    y[rows * out] = scratch[words] = 42;
     k->product_u8s8(x, panels, y, rows, in, out, scratch);
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < out; c++) {
@@ -301,6 +302,7 @@ static void product_case(const wn_narrow *k, size_t rows, size_t in, size_t out,
             assert_true(y[r * out + c] == want);
         }
     assert_int_equal(y[rows * out], 42);
+    assert_int_equal(scratch[words], 42);
     free(x), free(w), free(panels), free(y), free(scratch);
 }
 static void product_body(const wn_narrow *k) {
@@ -309,8 +311,8 @@ static void product_body(const wn_narrow *k) {
     for (size_t i = 0; i < sizeof ins / sizeof *ins; i++)
         for (size_t o = 0; o < sizeof outs / sizeof *outs; o++) product_case(k, 1 + (i + 3 * o) % 14, ins[i], outs[o], i % 3 == 2);
     product_case(k, 7, 32768, 17, true);
-    assert_int_equal(wn_byte_panels_size(SIZE_MAX, 1), SIZE_MAX);
-    assert_int_equal(wn_byte_panels_size(SIZE_MAX / 8, 1), SIZE_MAX);
+    assert_int_equal(wn_byte_panels_size(&k->panels, SIZE_MAX, 1), SIZE_MAX);
+    assert_int_equal(wn_byte_panels_size(&k->panels, SIZE_MAX / 8, 1), SIZE_MAX);
 }
 static void int8_product_is_exact(void **unused) { each_table(product_body); }
 
