@@ -24,8 +24,9 @@ def with_sentence_transformers():
     import torch
     from sentence_transformers import CrossEncoder, SentenceTransformer
     torch.set_num_threads(THREADS)
-    cross = CrossEncoder(str(RERANKER), device="cpu", max_length=512)
-    bi = SentenceTransformer(str(EMBEDDER), device="cpu")
+    f32 = {"dtype": torch.float32}  # the committed reranker's weights are halves, and would be computed so: four times slower
+    cross = CrossEncoder(str(RERANKER), device="cpu", max_length=512, model_kwargs=f32)
+    bi = SentenceTransformer(str(EMBEDDER), device="cpu", model_kwargs=f32)
     return (lambda query, documents: cross.predict([(query, d) for d in documents], activation_fn=torch.nn.Identity(), show_progress_bar=False),
             lambda texts: bi.encode(texts, normalize_embeddings=True, show_progress_bar=False))
 
