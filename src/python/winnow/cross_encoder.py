@@ -28,8 +28,9 @@ def _sigmoid(logits):
 
 
 def _activated(activation, logits):
-    """A torch module, or any callable over an array."""
-    if type(activation).__module__.partition(".")[0] != "torch":
+    """A module or a function of torch's own, or any callable over an array."""
+    of = (activation, type(activation), getattr(activation, "__self__", None))
+    if not any(str(getattr(x, "__module__", "")).partition(".")[0] == "torch" for x in of):
         return np.asarray(activation(logits), dtype=np.float32)
     import torch
     return activation(torch.from_numpy(logits)).detach().numpy()
