@@ -28,7 +28,9 @@ if os.path.exists(PYTHON) and os.path.realpath(sys.prefix) != os.path.realpath(V
 
 PACKAGE = os.path.abspath(os.environ.get("WINNOW_PYTHON", os.path.join(ROOT, "build", "src", "python")))
 sys.path[:0] = [PACKAGE, os.path.join(ROOT, "tests", "server")]
+import test_dialects as numbers  # noqa: E402  (its texts)
 from serving import EMBEDDER, RERANKER, SMALL_RERANKER, WINNOW, scratch_folder, winnow_lines  # noqa: E402
+from test_dialects import LONG, QUERY  # noqa: E402
 
 WHY = None
 try:
@@ -40,16 +42,7 @@ except ImportError as error:
 if not WHY:
     import winnow
 
-QUERY = "what is low-rank adaptation?"
-DOCUMENTS = [
-    "The cake is baked for forty minutes.",
-    "LoRA adds trainable low-rank matrices beside frozen weights.",
-    "Adaptation of plants to drought takes many generations.",
-    "Low-rank adaptation (LoRA) fine-tunes a model with few parameters.",
-    "",
-    "Ein Satz auf Deutsch über Matrizen.\0 Danach geht es weiter.",
-]
-LONG = "word " * 2000
+DOCUMENTS = [*numbers.DOCUMENTS[:-1], numbers.DOCUMENTS[-1] + "\0 Danach geht es weiter."]
 FOLDER = os.path.join(ROOT, "examples", "docs")
 
 
