@@ -85,7 +85,7 @@ def main():
     a, rows = arguments(), []
     package = common.ROOT / "build" / "src" / "python"
     if not list(package.glob("winnow/_winnow*.so")):
-        raise common.Skip(f"{package.relative_to(common.ROOT)} has no package (python3-dev, make)")
+        raise common.Skip(f"{package.relative_to(common.ROOT)} has no package (install python3-dev, then `make bench`)")
     sys.path.insert(0, str(package))
     with tempfile.TemporaryDirectory() as work:
         try:
