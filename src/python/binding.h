@@ -17,6 +17,7 @@
 #define WN_PYTHON_BINDING_H
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <jansson.h>
 #include <winnow.h>
 
 #include <pthread.h>
@@ -82,6 +83,26 @@ typedef struct py_cross_encoder {
     py_door door;
 } py_cross_encoder;
 
+typedef struct py_searcher {
+    PyObject_HEAD
+    wn_index *index;
+    wn_searcher *searcher;
+    py_bi_encoder *bi;       /* held; NULL: none */
+    py_cross_encoder *cross; /* held; NULL: none */
+    py_door door;
+} py_searcher;
+/* All doors of a searcher: its encoders' and its own. */
+bool py_searcher_check(const py_searcher *searcher);
+void py_searcher_enter(py_searcher *searcher);
+void py_searcher_leave(py_searcher *searcher);
+/* The weight of the cosine that its reranker recommends. */
+float py_searcher_blend(const py_searcher *searcher);
+/* searcher.study(...) */
+PyObject *py_searcher_study(PyObject *searcher, PyObject *args);
+
+/* A JSON value, whose reference is taken, as str; NULL: memory ran out. */
+PyObject *py_json_text(json_t *value);
+
 /* An argument that is an object of that type, or None (*out NULL). */
 bool py_bi_encoder_take(PyObject *argument, py_bi_encoder **out);
 bool py_cross_encoder_take(PyObject *argument, py_cross_encoder **out);
@@ -92,7 +113,7 @@ PyTypeObject *py_type_add(PyObject *module, const char *name, PyType_Spec *spec)
 void py_object_free(PyObject *self);
 
 bool py_encoders_init(PyObject *module); /* Model, BiEncoder, CrossEncoder */
-bool py_searching_init(PyObject *module); /* Searcher */
+bool py_searching_init(PyObject *module); /* Searcher, whose study is studying_method.c */
 
 /* ---- Functions of the module ------------------------------------------------------- */
 

@@ -42,10 +42,10 @@ bool py_door_check(const py_door *door) {
     if (!door) return true;
     if (door->process == getpid()) {
         if (atomic_load(&door->inside) != PyThread_get_thread_ident()) return true;
-        PyErr_SetString(PyExc_RuntimeError, "this encoder is at work on what called this function: a callback can't use it");
+        PyErr_SetString(PyExc_RuntimeError, "this object is at work on what called this function: a callback can't use it");
         return false;
     }
-    PyErr_SetString(PyExc_RuntimeError, "this encoder was made before a fork, and its threads stayed behind: make it in the "
+    PyErr_SetString(PyExc_RuntimeError, "this object was made before a fork, and its threads stayed behind: make it in the "
                                         "process that uses it (multiprocessing: start method \"spawn\", or create it in the worker)");
     return false;
 }

@@ -6,15 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-typedef struct py_searcher {
-    PyObject_HEAD
-    wn_index *index;
-    wn_searcher *searcher;
-    py_bi_encoder *bi;       /* held; NULL: none */
-    py_cross_encoder *cross; /* held; NULL: none */
-    py_door door;
-} py_searcher;
-
 /* The doors of both encoders, or of those there are. */
 static bool encoders_check(const py_bi_encoder *bi, const py_cross_encoder *cross) {
     return py_door_check(bi ? &bi->door : NULL) && py_door_check(cross ? &cross->door : NULL);
@@ -30,13 +21,30 @@ static void encoders_leave(py_bi_encoder *bi, py_cross_encoder *cross) {
     py_door_leave(bi ? &bi->door : NULL);
 }
 
+bool py_searcher_check(const py_searcher *searcher) {
+    return py_door_check(&searcher->door) && encoders_check(searcher->bi, searcher->cross);
+}
+
+void py_searcher_enter(py_searcher *searcher) {
+    encoders_enter(searcher->bi, searcher->cross);
+    py_door_enter(&searcher->door);
+}
+
+void py_searcher_leave(py_searcher *searcher) {
+    py_door_leave(&searcher->door);
+    encoders_leave(searcher->bi, searcher->cross);
+}
+
 static const wn_model *bi_model(const py_bi_encoder *bi) { return bi ? wn_bi_encoder_model(bi->encoder) : NULL; }
 static const wn_model *cross_model(const py_cross_encoder *cross) {
     return cross ? wn_cross_encoder_model(cross->encoder) : NULL;
 }
 
-/* Takes the reference; NULL: memory ran out. */
-static PyObject *json_text(json_t *object) {
+float py_searcher_blend(const py_searcher *searcher) {
+    return wn_model_blend(cross_model(searcher->cross), bi_model(searcher->bi));
+}
+
+PyObject *py_json_text(json_t *object) {
     char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(object);
     if (!text) return PyErr_NoMemory();
@@ -145,7 +153,7 @@ static bool options_take(PyObject *args, const py_searcher *self, PyObject **que
     if (!PyArg_ParseTuple(args, "OnnipOOindOO", query, &k, &first_stage_k, &first_stage, &rerank, &min_score, where, &policy,
                           &batch_size, &o->deadline_ms, &skip, &blend))
         return false;
-    weight = (double)wn_model_blend(cross_model(self->cross), bi_model(self->bi));
+    weight = (double)py_searcher_blend(self);
     if (!real_take(min_score, &least) || !real_take(skip, &threshold) || !real_take(blend, &weight)) return false;
     if (k < 0 || first_stage_k < 0 || batch_size < 0) {
         PyErr_SetString(PyExc_ValueError, "k, first_stage_k and batch_size can't be negative");
@@ -166,11 +174,9 @@ static bool options_take(PyObject *args, const py_searcher *self, PyObject **que
 }
 
 static wn_status search(py_searcher *self, wn_str query, const wn_search_options *options, wn_answer **answer, wn_error *err) {
-    encoders_enter(self->bi, self->cross);
-    py_door_enter(&self->door);
+    py_searcher_enter(self);
     wn_status st = wn_search(self->searcher, query, options, answer, err);
-    py_door_leave(&self->door);
-    encoders_leave(self->bi, self->cross);
+    py_searcher_leave(self);
     return st;
 }
 
@@ -183,7 +189,7 @@ static PyObject *searcher_search(PyObject *object, PyObject *args) {
     wn_search_options options = wn_search_options_default();
     wn_str query;
     if (!options_take(args, self, &query_argument, &where, &options) || !query_take(query_argument, &query) ||
-        !py_door_check(&self->door) || !encoders_check(self->bi, self->cross))
+        !py_searcher_check(self))
         return NULL;
     /* a copy, which no other thread changes meanwhile */
     held = PyDict_Check(where) ? PyDict_Copy(where) : Py_NewRef(where);
@@ -198,7 +204,7 @@ static PyObject *searcher_search(PyObject *object, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
     st = search(self, query, &options, &answer, &err);
     Py_END_ALLOW_THREADS
-    out = st == WN_OK ? json_text(rec_search(query, answer, bi_model(self->bi), cross_model(self->cross))) : py_raise(&err);
+    out = st == WN_OK ? py_json_text(rec_search(query, answer, bi_model(self->bi), cross_model(self->cross))) : py_raise(&err);
     wn_answer_free(answer);
     PyMem_Free(filters);
     Py_DECREF(held);
@@ -241,7 +247,7 @@ PyObject *py_compare(PyObject *module, PyObject *args) {
                         (wn_length_policy)policy, rows, &err);
         encoders_leave(bi, cross);
         Py_END_ALLOW_THREADS
-        out = st == WN_OK ? json_text(rec_compare(query, documents.texts, rows, documents.n)) : py_raise(&err);
+        out = st == WN_OK ? py_json_text(rec_compare(query, documents.texts, rows, documents.n)) : py_raise(&err);
     }
     PyMem_Free(rows);
     py_texts_release(&documents);
@@ -252,6 +258,7 @@ PyObject *py_compare(PyObject *module, PyObject *args) {
 
 static PyMethodDef methods[] = {{"describe", searcher_describe, METH_NOARGS, NULL},
                                 {"search", searcher_search, METH_VARARGS, NULL},
+                                {"study", py_searcher_study, METH_VARARGS, NULL},
                                 {0}};
 static PyType_Slot slots[] = {
     {Py_tp_new, searcher_new}, {Py_tp_dealloc, searcher_dealloc}, {Py_tp_methods, methods}, {0}};

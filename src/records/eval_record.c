@@ -132,6 +132,23 @@ static void put_values(rec_report *report, const wn_evaluation *a) {
     }
 }
 
+wn_status rec_measure_check(wn_qrels *qrels, const char *measure, wn_error *err) {
+    wn_run *run = NULL;
+    wn_evaluation *evaluation = NULL;
+    wn_evaluate_options options = wn_evaluate_options_default();
+    options.measures = &measure;
+    options.nmeasures = 1;
+    wn_status st = wn_run_create("none", &run, err);
+    if (st == WN_OK) st = wn_evaluate(qrels, run, &options, &evaluation, err);
+    if (st == WN_OK && wn_evaluation_describe(evaluation).values < 1) {
+        *err = (wn_error){.code = WN_ERR_ARGUMENT, .offset = -1, .line = -1, .message = "it has no value"};
+        st = WN_ERR_ARGUMENT;
+    }
+    wn_evaluation_free(evaluation);
+    wn_run_free(run);
+    return st == WN_ERR_ARGUMENT ? st : WN_OK; /* the run has no query: that is no fault of the measure */
+}
+
 wn_status rec_report_eval(rec_report *report, const rec_eval *eval, wn_error *err) {
     wn_evaluation *first[2] = {NULL, NULL}, *second[2] = {NULL, NULL};
     wn_status st = evaluate(eval, eval->study, false, first, err);

@@ -88,6 +88,8 @@ typedef struct rec_eval {
     bool reranked, by_query;
     const char *save_runs;       /* PREFIX.first_stage.trec, PREFIX.reranked.trec; NULL: not */
 } rec_eval;
+/* WN_ERR_ARGUMENT where `measure` is none that has a value for these judgements: before an hour of work. */
+wn_status rec_measure_check(wn_qrels *qrels, const char *measure, wn_error *err);
 /* Settings, measures and queries into the report. */
 wn_status rec_report_eval(rec_report *report, const rec_eval *eval, wn_error *err);
 #endif

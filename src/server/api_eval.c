@@ -67,22 +67,10 @@ static bool read_options(srv_call *call, eval_options *o) {
            srv_body_bool(call, "summary", &o->summary);
 }
 
-/* A measure that is none is told before an hour of work. */
 static bool check_measure(srv_studying *s, const eval_options *o) {
     wn_error err;
-    wn_run *run = NULL;
-    wn_evaluation *evaluation = NULL;
-    wn_evaluate_options options = wn_evaluate_options_default();
-    options.measures = &o->measure;
-    options.nmeasures = 1;
-    wn_status st = wn_run_create("none", &run, &err);
-    if (st == WN_OK) st = wn_evaluate(s->qrels, run, &options, &evaluation, &err);
-    bool several = st == WN_OK && wn_evaluation_describe(evaluation).values < 1;
-    wn_evaluation_free(evaluation);
-    wn_run_free(run);
-    if (st == WN_ERR_ARGUMENT || several)
-        return srv_call_invalid(s->searching.call, "measure", "measure: %.300s", several ? "it has no value" : err.message);
-    return true; /* anything else is told by the evaluation itself */
+    if (rec_measure_check(s->qrels, o->measure, &err) == WN_OK) return true;
+    return srv_call_invalid(s->searching.call, "measure", "measure: %.300s", err.message);
 }
 
 static void answer(srv_studying *s, const eval_options *o) {

@@ -395,6 +395,68 @@ class Searching(Python):
         with self.assertRaisesRegex(ValueError, "JSON|object"):
             winnow.put_documents(path, [{"source": "a/3", "text": "x", "metadata": [1]}], self.embedder)
 
+    def told(self, *args):
+        """A report of the command, without what time and place differ in."""
+        return self.timeless(json.loads(command(*args, "--embedder", EMBEDDER, "--format", "json")))
+
+    def timeless(self, report):
+        for key in ("seconds", "queries_file"):
+            report["settings"].pop(key, None)
+        for row in [report.get("total", {}), *report.get("queries", [])]:
+            for key in [key for key in row if key.endswith("_ms")]:
+                del row[key]
+        return report
+
+    def test_impact_is_the_commands(self):
+        queries = os.path.join(ROOT, "examples", "queries.jsonl")
+        with open(queries, encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file][:12]
+        few = os.path.join(scratch_folder(), "few.jsonl")
+        with open(few, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        stages = []
+        got = self.searcher.impact(rows, 3, 20, progress=lambda *report: stages.append(report))
+        self.assertEqual(self.timeless(got), self.told("impact", self.path, "--queries", few, "-k", "3", "--first-stage-k", "20",
+                                                       "--reranker", RERANKER, "--quiet"))
+        self.assertEqual((stages[-1][0], len(got["queries"])), ("queries", 12))
+        alone = self.searcher.impact([row.get("text") or row["query"] for row in rows], 3, 20, by_query=False)
+        self.assertEqual(alone["total"]["mean_rank_change"], got["total"]["mean_rank_change"])
+        self.assertNotIn("queries", alone)
+        quality = self.searcher.evaluate(rows, first_stage_k=20, first_stage="hybrid")
+        self.assertEqual(self.timeless(quality), self.told("eval", self.path, "--queries", few, "--first-stage-k", "20", "--first-stage",
+                                                           "hybrid", "--reranker", RERANKER, "--quiet"))
+        self.assertEqual({"settings", "measures", "queries"}, set(quality))
+
+    def test_evaluation_by_qrels(self):
+        queries = [{"id": "1", "text": "low-rank adaptation of weights"}, {"id": "2", "text": "approximate nearest neighbours"},
+                   {"id": "3", "text": "left out: nobody judged it"}]
+        qrels = {"1": {"lora.md": 2, "rag.md": 0}, "2": {"vector_database.md": 1}}
+        got = self.searcher.evaluate(queries, qrels, 30, measure="recip_rank", cutoffs=[5])
+        self.assertEqual((got["settings"]["queries"], len(got["queries"])), (2, 2))
+        self.assertIn("ndcg_cut_5", {row["measure"] for row in got["measures"]})
+        first = winnow.Searcher(self.path, embedder=self.embedder).evaluate(queries, qrels, 30, cutoffs=[5])
+        for row in first["measures"]:
+            self.assertEqual(row["first_stage"], {r["measure"]: r["first_stage"] for r in got["measures"]}[row["measure"]])
+
+    def test_mistakes_of_studies_are_told(self):
+        labelled = [{"text": "low rank", "expected_source": "lora.md"}]
+        for ask, said in ((lambda: self.searcher.evaluate(["x"]), "use impact"), (lambda: self.searcher.evaluate(labelled, measure="best"), "best"),
+                          (lambda: self.searcher.evaluate(labelled, {"1": {"a\tb": 1}}), "qrels"),
+                          (lambda: self.searcher.impact(["x"], k=0), "at least 1"),
+                          (lambda: winnow.Searcher(self.path, embedder=self.embedder).impact(["x"]), "no reranker")):
+            with self.assertRaisesRegex(ValueError, said):
+                ask()
+        for queries in ([], [""], [{"id": "1", "text": "a"}, {"id": "1", "text": "b"}]):
+            with self.assertRaises(winnow.Error, msg=str(queries)):
+                self.searcher.impact(queries)
+        with self.assertRaises(winnow.Error) as caught:
+            self.searcher.evaluate([{"id": "9", "text": "a"}], {"1": {"lora.md": 1}})
+        self.assertEqual(caught.exception.status, "mismatch")
+        with self.assertWarnsRegex(UserWarning, "1 expected sources are no document of the index .'nowhere.md'"):
+            self.searcher.evaluate([{"text": "low rank", "expected_source": ["lora.md", "nowhere.md"]}], first_stage_k=10)
+        with self.assertRaisesRegex(ZeroDivisionError, "division"):
+            self.searcher.impact(["a", "b"], first_stage_k=5, progress=lambda *report: 1 / 0)
+
     def test_compare_is_the_commands(self):
         got = winnow.compare(QUERY, DOCUMENTS[:4], embedder=self.embedder, reranker=self.reranker)
         args = [arg for d in DOCUMENTS[:4] for arg in ("--doc", d)]

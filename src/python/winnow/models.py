@@ -3,11 +3,13 @@ import os
 
 from . import _winnow
 
-# In the order of <winnow/core.h>, <winnow/model.h>, <winnow/search.h> and <winnow/text.h>.
+# In the order of <winnow/core.h>, <winnow/model.h>, <winnow/search.h>, <winnow/text.h>
+# and <winnow/analysis.h>.
 PRECISIONS = ("f32", "bf16", "int8", "auto")
 LENGTH_POLICIES = ("truncate", "error", "windows")
 FIRST_STAGES = ("dense", "bm25", "hybrid")
 UNITS = ("characters", "tokens")
+LABEL_LEVELS = ("document", "passage")
 
 
 def number_of(word, words, what):

@@ -1,7 +1,7 @@
-"""searcher.py -- two-stage search over an index, and making one.
+"""searcher.py -- two-stage search over an index, whether reranking pays there, and making one.
 
-Answers are dicts in the shape of `winnow search --format json` and POST /search (docs/SERVER.md): what was not computed is
-None. An encoder is a name, a directory, or an object of CrossEncoder or SentenceTransformer, which may be in use elsewhere."""
+Answers are dicts in the shape of `winnow search --format json` (and impact's and eval's) and of the server's POST /search
+(docs/SERVER.md): what was not computed is None. An encoder is a name, a directory, or an object of CrossEncoder or SentenceTransformer, which may be in use elsewhere."""
 import json
 import os
 import warnings
@@ -9,7 +9,7 @@ import warnings
 from . import _winnow
 from .cross_encoder import CrossEncoder
 from .errors import Error
-from .models import FIRST_STAGES, LENGTH_POLICIES, UNITS, number_of
+from .models import FIRST_STAGES, LABEL_LEVELS, LENGTH_POLICIES, UNITS, number_of
 from .sentence_transformer import SentenceTransformer
 
 
@@ -27,6 +27,24 @@ def _encoder_of(wrapper):
     return wrapper and wrapper._encoder
 
 
+# The reports of _winnow.Searcher.study.
+_IMPACT, _EVALUATION = 0, 1
+
+
+def _topic_lines(queries):
+    """Texts, or dicts of a queries file, as its lines."""
+    return "".join(json.dumps({"text": q} if isinstance(q, str) else q) + "\n" for q in queries)
+
+
+def _qrels_text(qrels):
+    """{query id: {document: relevance}} as BEIR has it."""
+    rows = [(query, document, relevance) for query, judged in qrels.items() for document, relevance in judged.items()]
+    for query, document, relevance in rows:
+        if any(c in f"{query}{document}" for c in "\t\r\n") or relevance != int(relevance):
+            raise ValueError(f"qrels: {query!r}, {document!r}, {relevance!r}: names without tabs and lines, relevances as whole numbers")
+    return "query-id\tcorpus-id\tscore\n" + "".join(f"{query}\t{document}\t{int(relevance)}\n" for query, document, relevance in rows)
+
+
 class Searcher:
     """An index with its encoders. Any threads may search; they take turns.
 
@@ -39,6 +57,7 @@ class Searcher:
             embedder = self._own_embedder(info, threads, precision)
         self.embedder = _embedder(embedder or None, threads, precision)
         self.reranker = _reranker(reranker, threads, precision)
+        self.path = path
         self._searcher = _winnow.Searcher(os.fsencode(path), _encoder_of(self.embedder), _encoder_of(self.reranker), threads)
 
     @staticmethod
@@ -64,11 +83,44 @@ class Searcher:
         recalled and reranked. where: {"source": "docs/*"}. deadline_ms: candidates are reranked until then. skip_threshold (from
         `winnow advise`): queries whose first stage is at least that sure are not reranked. blend: the weight of the cosine in
         the final order; None is what the reranker recommends, 0 the logit alone."""
+        return json.loads(self._searcher.search(
+            query, k, first_stage_k, self._stage(first_stage), rerank, min_score, where,
+            number_of(length_policy, LENGTH_POLICIES, "length_policy"), batch_size, deadline_ms, skip_threshold, blend))
+
+    def _stage(self, first_stage):
         if first_stage is None:
             first_stage = "dense" if self.embedder else "bm25"
-        return json.loads(self._searcher.search(
-            query, k, first_stage_k, number_of(first_stage, FIRST_STAGES, "first_stage"), rerank, min_score, where,
-            number_of(length_policy, LENGTH_POLICIES, "length_policy"), batch_size, deadline_ms, skip_threshold, blend))
+        return number_of(first_stage, FIRST_STAGES, "first_stage")
+
+    def _study(self, report, queries, qrels, k, first_stage_k, first_stage, rerank, level, cutoffs, measure, by_query, length_policy,
+               blend, progress):
+        text, unknown = self._searcher.study(
+            report, _topic_lines(queries), None if qrels is None else _qrels_text(qrels), os.fsdecode(self.path), k, first_stage_k,
+            self._stage(first_stage), rerank, number_of(level, LABEL_LEVELS, "level"), ",".join(map(str, cutoffs)), measure, by_query,
+            number_of(length_policy, LENGTH_POLICIES, "length_policy"), blend, progress)
+        if unknown and report == _EVALUATION and qrels is None:
+            warnings.warn(f"{len(unknown)} expected sources are no document of the index ({unknown[0]!r}); they count as not found",
+                          stacklevel=3)
+        return json.loads(text)
+
+    def impact(self, queries, k=5, first_stage_k=50, *, first_stage=None, by_query=True, length_policy="truncate", blend=None,
+               progress=None):
+        """What reranking changes on these queries (texts), and what it costs; needs no labels. `total` and `queries`."""
+        if self.reranker is None:
+            raise ValueError("this searcher has no reranker")
+        return self._study(_IMPACT, queries, None, k, first_stage_k, first_stage, True, "document", (), "", by_query, length_policy, blend,
+                           progress)
+
+    def evaluate(self, queries, qrels=None, first_stage_k=50, *, first_stage=None, level="document", cutoffs=(1, 3, 5, 10),
+                 measure="ndcg_cut_10", by_query=True, length_policy="truncate", blend=None, progress=None):
+        """Whether reranking pays: quality of the first stage and reranked, the difference with its interval and p-value
+        (docs/EVALUATION.md). queries: dicts with "text", and "id" for qrels, {id: {document: relevance}}, or else
+        "expected_source", a source or several. Without a reranker: the first stage alone. `settings`, `measures`, `queries`."""
+        queries = list(queries)
+        if qrels is None and not any(isinstance(q, dict) and q.get("expected_source") for q in queries):
+            raise ValueError("no query has an expected_source; give qrels, or use impact, which needs no labels")
+        return self._study(_EVALUATION, queries, qrels, 1, first_stage_k, first_stage, self.reranker is not None, level, cutoffs, measure,
+                           by_query, length_policy, blend, progress)
 
 
 def compare(query, documents, *, embedder=None, reranker=None, length_policy="truncate"):
