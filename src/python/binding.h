@@ -59,7 +59,9 @@ typedef struct py_texts {
 /* what: for the message, as "documents". */
 bool py_texts_take(PyObject *sequence, const char *what, py_texts *out);
 void py_texts_release(py_texts *texts);
-/* UTF-8 of a str that may hold no NUL; borrowed. NULL raises. */
+/* UTF-8 of a str; borrowed. */
+bool py_text_take(PyObject *text, const char *what, wn_str *out);
+/* The same of one that may hold no NUL. NULL raises. */
 const char *py_name(PyObject *text, const char *what);
 
 /* ---- Types ----------------------------------------------------------------------- */
@@ -95,8 +97,8 @@ typedef struct py_searcher {
 bool py_searcher_check(const py_searcher *searcher);
 void py_searcher_enter(py_searcher *searcher);
 void py_searcher_leave(py_searcher *searcher);
-/* The weight of the cosine that its reranker recommends. */
-float py_searcher_blend(const py_searcher *searcher);
+/* The weight of the cosine: a number, or None for the one that its reranker recommends. */
+bool py_searcher_blend(const py_searcher *searcher, PyObject *given, float *out);
 /* searcher.study(...) */
 PyObject *py_searcher_study(PyObject *searcher, PyObject *args);
 
@@ -109,7 +111,8 @@ bool py_cross_encoder_take(PyObject *argument, py_cross_encoder **out);
 
 /* A type made from spec, known in the module by `name`; a reference to it for the caller. */
 PyTypeObject *py_type_add(PyObject *module, const char *name, PyType_Spec *spec);
-/* The end of a type's dealloc. */
+/* An object of zeros, at the beginning of a type's new; the end of its dealloc. */
+PyObject *py_object_new(PyTypeObject *type);
 void py_object_free(PyObject *self);
 
 bool py_encoders_init(PyObject *module); /* Model, BiEncoder, CrossEncoder */

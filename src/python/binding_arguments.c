@@ -28,16 +28,19 @@ void py_texts_release(py_texts *texts) {
     *texts = (py_texts){0};
 }
 
-const char *py_name(PyObject *text, const char *what) {
-    Py_ssize_t size;
-    if (!PyUnicode_Check(text)) {
-        PyErr_Format(PyExc_TypeError, "%s is no str: %R", what, text);
-        return NULL;
-    }
-    const char *utf8 = PyUnicode_AsUTF8AndSize(text, &size);
-    if (utf8 && strlen(utf8) != (size_t)size) {
-        PyErr_Format(PyExc_ValueError, "%s holds a NUL character", what);
-        return NULL;
-    }
+bool py_text_take(PyObject *text, const char *what, wn_str *out) {
+    Py_ssize_t size = 0;
+    const char *utf8 = NULL;
+    if (!PyUnicode_Check(text)) PyErr_Format(PyExc_TypeError, "%s is no str: %R", what, text);
+    else utf8 = PyUnicode_AsUTF8AndSize(text, &size);
+    *out = (wn_str){utf8, (size_t)size};
     return utf8;
+}
+
+const char *py_name(PyObject *text, const char *what) {
+    wn_str name;
+    if (!py_text_take(text, what, &name)) return NULL;
+    if (strlen(name.data) == name.len) return name.data;
+    PyErr_Format(PyExc_ValueError, "%s holds a NUL character", what);
+    return NULL;
 }

@@ -10,16 +10,16 @@ PyTypeObject *py_type_add(PyObject *module, const char *name, PyType_Spec *spec)
     return NULL;
 }
 
+PyObject *py_object_new(PyTypeObject *type) {
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    return allocate(type, 0);
+}
+
 void py_object_free(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
     free_object(self);
     Py_DECREF(type);
-}
-
-static PyObject *object_new(PyTypeObject *type) {
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    return allocate(type, 0);
 }
 
 /* ---- Model ------------------------------------------------------------------------ */
@@ -30,7 +30,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int precision;
     Py_ssize_t max_length;
     if (!PyArg_ParseTuple(args, "yin", &path, &precision, &max_length)) return NULL;
-    py_model *self = (py_model *)object_new(type);
+    py_model *self = (py_model *)py_object_new(type);
     if (!self) return NULL;
     wn_model_options options = wn_model_options_default();
     options.precision = (wn_precision)precision;
@@ -73,7 +73,7 @@ static PyObject *bi_encoder_new(PyTypeObject *type, PyObject *args, PyObject *kw
     py_model *model;
     int threads;
     if (!PyArg_ParseTuple(args, "O!i", model_type, &model, &threads)) return NULL;
-    py_bi_encoder *self = (py_bi_encoder *)object_new(type);
+    py_bi_encoder *self = (py_bi_encoder *)py_object_new(type);
     if (!self) return NULL;
     wn_error err;
     py_door_init(&self->door);
@@ -92,7 +92,7 @@ static void bi_encoder_dealloc(PyObject *object) {
     py_object_free(object);
 }
 
-/* A bytearray of n * width * 4 bytes, and where they lie. */
+/* A bytearray of n * width floats or uint32_t, and where they lie. */
 static PyObject *words_new(size_t n, size_t width, void **data) {
     if (width && n > (size_t)PY_SSIZE_T_MAX / 4 / width) return PyErr_NoMemory();
     PyObject *bytes = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)(n * width * 4));
@@ -100,24 +100,21 @@ static PyObject *words_new(size_t n, size_t width, void **data) {
     return bytes;
 }
 
-/* out [n, dim]; counts [n, 2]: of each text the tokens that were read and that were not. */
-static wn_status embed(py_bi_encoder *self, const py_texts *texts, int policy, float *out, wn_fit *fits, uint32_t *counts,
+/* out [n, dim]; dropped [n]: of each text the tokens that were not read. */
+static wn_status embed(py_bi_encoder *self, const py_texts *texts, int policy, float *out, wn_fit *fits, uint32_t *dropped,
                        wn_error *err) {
     py_door_enter(&self->door);
     wn_status st = wn_bi_encoder_embed(self->encoder, texts->texts, texts->n, WN_ROLE_NONE, (wn_length_policy)policy, out, fits,
                                        err);
     py_door_leave(&self->door);
-    for (size_t i = 0; st == WN_OK && i < texts->n; i++) {
-        counts[2 * i] = fits[i].tokens_seen;
-        counts[2 * i + 1] = fits[i].tokens_dropped;
-    }
+    for (size_t i = 0; st == WN_OK && i < texts->n; i++) dropped[i] = fits[i].tokens_dropped;
     return st;
 }
 
-/* embed(texts, policy) -> (float32 [n, dim], uint32 [n, 2]), as bytearrays. No prompt is put in front. */
+/* embed(texts, policy) -> (float32 [n, dim], uint32 [n]: tokens not read), as bytearrays. No prompt is put in front. */
 static PyObject *bi_encoder_embed(PyObject *object, PyObject *args) {
     py_bi_encoder *self = (py_bi_encoder *)object;
-    PyObject *sequence, *out = NULL, *counts = NULL;
+    PyObject *sequence, *out = NULL, *dropped = NULL;
     int policy;
     py_texts texts;
     void *vectors = NULL, *tokens = NULL;
@@ -127,19 +124,19 @@ static PyObject *bi_encoder_embed(PyObject *object, PyObject *args) {
     wn_fit *fits = PyMem_Calloc(texts.n + 1, sizeof *fits);
     if (!fits) PyErr_NoMemory();
     if (fits) out = words_new(texts.n, wn_bi_encoder_dim(self->encoder), &vectors);
-    if (out) counts = words_new(texts.n, 2, &tokens);
+    if (out) dropped = words_new(texts.n, 1, &tokens);
     wn_error err;
     wn_status st = WN_OK;
-    if (counts) {
+    if (dropped) {
         Py_BEGIN_ALLOW_THREADS
         st = embed(self, &texts, policy, vectors, fits, tokens, &err);
         Py_END_ALLOW_THREADS
     }
     PyMem_Free(fits);
     py_texts_release(&texts);
-    if (counts && st == WN_OK) return Py_BuildValue("NN", out, counts);
+    if (dropped && st == WN_OK) return Py_BuildValue("NN", out, dropped);
     Py_XDECREF(out);
-    Py_XDECREF(counts);
+    Py_XDECREF(dropped);
     return st == WN_OK ? NULL : py_raise(&err);
 }
 
@@ -150,7 +147,7 @@ static PyObject *cross_encoder_new(PyTypeObject *type, PyObject *args, PyObject 
     py_model *model;
     int threads;
     if (!PyArg_ParseTuple(args, "O!i", model_type, &model, &threads)) return NULL;
-    py_cross_encoder *self = (py_cross_encoder *)object_new(type);
+    py_cross_encoder *self = (py_cross_encoder *)py_object_new(type);
     if (!self) return NULL;
     wn_error err;
     py_door_init(&self->door);

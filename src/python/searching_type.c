@@ -40,8 +40,17 @@ static const wn_model *cross_model(const py_cross_encoder *cross) {
     return cross ? wn_cross_encoder_model(cross->encoder) : NULL;
 }
 
-float py_searcher_blend(const py_searcher *searcher) {
-    return wn_model_blend(cross_model(searcher->cross), bi_model(searcher->bi));
+/* A float, or the default where the argument is None. */
+static bool real_take(PyObject *argument, double *out) {
+    if (argument != Py_None) *out = PyFloat_AsDouble(argument);
+    return !PyErr_Occurred();
+}
+
+bool py_searcher_blend(const py_searcher *searcher, PyObject *given, float *out) {
+    double weight = (double)wn_model_blend(cross_model(searcher->cross), bi_model(searcher->bi));
+    if (!real_take(given, &weight)) return false;
+    *out = (float)weight;
+    return true;
 }
 
 PyObject *py_json_text(json_t *object) {
@@ -51,17 +60,6 @@ PyObject *py_json_text(json_t *object) {
     PyObject *out = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), NULL);
     free(text);
     return out;
-}
-
-static bool query_take(PyObject *query, wn_str *out) {
-    Py_ssize_t size;
-    if (!PyUnicode_Check(query)) {
-        PyErr_Format(PyExc_TypeError, "the query is no str: %R", query);
-        return false;
-    }
-    const char *utf8 = PyUnicode_AsUTF8AndSize(query, &size);
-    if (utf8) *out = (wn_str){utf8, (size_t)size};
-    return utf8;
 }
 
 /* ---- Making one -------------------------------------------------------------------- */
@@ -85,8 +83,7 @@ static PyObject *searcher_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     if (!PyArg_ParseTuple(args, "yOOi", &path, &bi_argument, &cross_argument, &threads) ||
         !py_bi_encoder_take(bi_argument, &bi) || !py_cross_encoder_take(cross_argument, &cross) || !encoders_check(bi, cross))
         return NULL;
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    py_searcher *self = (py_searcher *)allocate(type, 0);
+    py_searcher *self = (py_searcher *)py_object_new(type);
     if (!self) return NULL;
     py_door_init(&self->door);
     self->bi = (py_bi_encoder *)Py_XNewRef((PyObject *)bi);
@@ -139,22 +136,15 @@ static bool filters_take(PyObject *where, wn_filter **out, size_t *n) {
     return true;
 }
 
-/* A float, or the default where the argument is None. */
-static bool real_take(PyObject *argument, double *out) {
-    if (argument != Py_None) *out = PyFloat_AsDouble(argument);
-    return !PyErr_Occurred();
-}
-
 static bool options_take(PyObject *args, const py_searcher *self, PyObject **query, PyObject **where, wn_search_options *o) {
     Py_ssize_t k, first_stage_k, batch_size;
     int first_stage, rerank, policy;
     PyObject *min_score, *skip, *blend;
-    double least = 0, threshold = NAN, weight;
+    double least = 0, threshold = NAN;
     if (!PyArg_ParseTuple(args, "OnnipOOindOO", query, &k, &first_stage_k, &first_stage, &rerank, &min_score, where, &policy,
                           &batch_size, &o->deadline_ms, &skip, &blend))
         return false;
-    weight = (double)py_searcher_blend(self);
-    if (!real_take(min_score, &least) || !real_take(skip, &threshold) || !real_take(blend, &weight)) return false;
+    if (!real_take(min_score, &least) || !real_take(skip, &threshold) || !py_searcher_blend(self, blend, &o->blend)) return false;
     if (k < 0 || first_stage_k < 0 || batch_size < 0) {
         PyErr_SetString(PyExc_ValueError, "k, first_stage_k and batch_size can't be negative");
         return false;
@@ -169,7 +159,6 @@ static bool options_take(PyObject *args, const py_searcher *self, PyObject **que
     o->batch_size = (size_t)batch_size;
     o->skip_when_sure = skip != Py_None;
     o->skip_threshold = (float)threshold;
-    o->blend = (float)weight;
     return true;
 }
 
@@ -188,7 +177,7 @@ static PyObject *searcher_search(PyObject *object, PyObject *args) {
     wn_filter *filters = NULL;
     wn_search_options options = wn_search_options_default();
     wn_str query;
-    if (!options_take(args, self, &query_argument, &where, &options) || !query_take(query_argument, &query) ||
+    if (!options_take(args, self, &query_argument, &where, &options) || !py_text_take(query_argument, "the query", &query) ||
         !py_searcher_check(self))
         return NULL;
     /* a copy, which no other thread changes meanwhile */
@@ -234,7 +223,7 @@ PyObject *py_compare(PyObject *module, PyObject *args) {
     int policy;
     if (!PyArg_ParseTuple(args, "OOOOi", &bi_argument, &cross_argument, &query_argument, &sequence, &policy) ||
         !py_bi_encoder_take(bi_argument, &bi) || !py_cross_encoder_take(cross_argument, &cross) || !encoders_check(bi, cross) ||
-        !query_take(query_argument, &query) || !py_texts_take(sequence, "documents", &documents))
+        !py_text_take(query_argument, "the query", &query) || !py_texts_take(sequence, "documents", &documents))
         return NULL;
     wn_compare_row *rows = PyMem_Calloc(documents.n + 1, sizeof *rows);
     if (!rows) PyErr_NoMemory();

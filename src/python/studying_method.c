@@ -8,14 +8,15 @@ enum { IMPACT, EVALUATION }; /* the argument `report` */
 typedef struct studying {
     py_searcher *searcher;
     /* as given */
-    int report, level, rerank, by_query;
+    int report, level, by_query;
     const char *index, *cutoffs, *measure;
     size_t k, depth;
     wn_study_options options;
     py_progress progress;
     /* as made */
     wn_topics *topics;
-    wn_qrels *qrels; /* NULL: no labels */
+    wn_qrels *qrels; /* of an evaluation */
+    bool expected;   /* they are of the topics' expected sources */
     wn_study *study;
 } studying;
 
@@ -25,23 +26,25 @@ static void studying_release(studying *s) {
     wn_topics_free(s->topics);
 }
 
-/* Topics, and judgements from a text or from what the topics expect. */
-static wn_status labels_parse(studying *s, wn_str topics, wn_str qrels, wn_error *err) {
-    wn_status st = wn_topics_parse("queries", topics, WN_TOPICS_JSONL, &s->topics, err);
-    bool expected = false;
-    for (size_t i = 0; st == WN_OK && i < wn_topics_count(s->topics) && !expected; i++)
-        expected = wn_topics_get(s->topics, i).nexpected > 0;
-    if (st == WN_OK && qrels.data) st = wn_qrels_parse("qrels", qrels, WN_QRELS_BEIR, &s->qrels, err);
-    else if (st == WN_OK && expected) st = wn_qrels_from_topics(s->topics, &s->qrels, err);
-    if (st == WN_OK && s->report == EVALUATION && s->qrels) st = rec_measure_check(s->qrels, s->measure, err);
-    s->options.judged = s->report == EVALUATION ? s->qrels : NULL;
-    return st;
+/* Judgements from a text, or from what the topics expect. */
+static wn_status labels_parse(studying *s, wn_str qrels, wn_error *err) {
+    for (size_t i = 0; i < wn_topics_count(s->topics) && !qrels.data && !s->expected; i++)
+        s->expected = wn_topics_get(s->topics, i).nexpected > 0;
+    if (!qrels.data && !s->expected) {
+        *err = (wn_error){.code = WN_ERR_ARGUMENT, .offset = -1, .line = -1,
+                          .message = "no query has an expected_source; give qrels, or use impact, which needs no labels"};
+        return WN_ERR_ARGUMENT;
+    }
+    wn_status st = s->expected ? wn_qrels_from_topics(s->topics, &s->qrels, err)
+                               : wn_qrels_parse("qrels", qrels, WN_QRELS_BEIR, &s->qrels, err);
+    s->options.judged = s->qrels;
+    return st == WN_OK ? rec_measure_check(s->qrels, s->measure, err) : st;
 }
 
 /* A list of expected sources that no document of the index answers to: they will count as never found. */
 static PyObject *unknown_sources(const studying *s) {
     PyObject *list = PyList_New(0);
-    for (size_t i = 0; list && i < wn_topics_count(s->topics); i++) {
+    for (size_t i = 0; list && s->expected && i < wn_topics_count(s->topics); i++) {
         wn_topic topic = wn_topics_get(s->topics, i);
         for (size_t e = 0; list && e < topic.nexpected; e++) {
             bool known;
@@ -61,7 +64,7 @@ static wn_status report_fill(const studying *s, rec_report *report, wn_error *er
     if (s->report == EVALUATION) {
         rec_eval eval = {.index = s->index, .study = s->study, .topics = s->topics, .qrels = s->qrels, .depth = s->depth,
                          .level = (wn_label_level)s->level, .cutoffs = s->cutoffs, .measure = s->measure,
-                         .reranked = s->rerank, .by_query = s->by_query};
+                         .reranked = s->options.rerank, .by_query = s->by_query};
         return rec_report_eval(report, &eval, err);
     }
     wn_impact_total total;
@@ -89,13 +92,11 @@ static bool arguments_take(PyObject *args, studying *s, wn_str *topics, wn_str *
     Py_ssize_t topics_size, qrels_size, k, depth;
     int first_stage, policy;
     PyObject *blend;
-    double weight = (double)py_searcher_blend(s->searcher);
-    if (!PyArg_ParseTuple(args, "is#z#snnipisspiOO", &s->report, &topics->data, &topics_size, &qrels->data, &qrels_size, &s->index,
-                          &k, &depth, &first_stage, &s->rerank, &s->level, &s->cutoffs, &s->measure, &s->by_query, &policy,
-                          &blend, &s->progress.progress))
+    if (!PyArg_ParseTuple(args, "is#z#snniisspiOO", &s->report, &topics->data, &topics_size, &qrels->data, &qrels_size, &s->index,
+                          &k, &depth, &first_stage, &s->level, &s->cutoffs, &s->measure, &s->by_query, &policy, &blend,
+                          &s->progress.progress) ||
+        !py_searcher_blend(s->searcher, blend, &s->options.blend))
         return false;
-    if (blend != Py_None) weight = PyFloat_AsDouble(blend);
-    if (PyErr_Occurred()) return false;
     if (k < 1 || depth < 1) {
         PyErr_SetString(PyExc_ValueError, "k and first_stage_k must be at least 1");
         return false;
@@ -107,23 +108,24 @@ static bool arguments_take(PyObject *args, studying *s, wn_str *topics, wn_str *
     s->options.depths = &s->depth;
     s->options.ndepths = 1;
     s->options.first_stage = (wn_first_stage)first_stage;
-    s->options.rerank = s->rerank;
-    s->options.blend = s->rerank ? (float)weight : 0;
+    s->options.rerank = s->searcher->cross;
+    if (!s->options.rerank) s->options.blend = 0;
     s->options.length_policy = (wn_length_policy)policy;
     s->options.progress = py_progress_report;
     s->options.progress_ctx = &s->progress;
     return true;
 }
 
-/* study(report, queries: JSON lines, qrels: BEIR's text | None, index, k, first_stage_k, first_stage, rerank, level, cutoffs,
- * measure, by_query, policy, blend | None, progress | None) -> (JSON text, list of unknown sources) */
+/* study(report, queries: JSON lines, qrels: BEIR's text | None, index, k, first_stage_k, first_stage, level, cutoffs, measure,
+ * by_query, policy, blend | None, progress | None) -> (JSON text, list of unknown expected sources, where these are the labels) */
 PyObject *py_searcher_study(PyObject *object, PyObject *args) {
     studying s = {.searcher = (py_searcher *)object, .options = wn_study_options_default()};
     wn_str topics, qrels;
     wn_error err;
     PyObject *unknown = NULL, *text = NULL;
     if (!arguments_take(args, &s, &topics, &qrels) || !py_searcher_check(s.searcher)) return NULL;
-    wn_status st = labels_parse(&s, topics, qrels, &err);
+    wn_status st = wn_topics_parse("queries", topics, WN_TOPICS_JSONL, &s.topics, &err);
+    if (st == WN_OK && s.report == EVALUATION) st = labels_parse(&s, qrels, &err);
     if (st == WN_OK) {
         py_progress_begin(&s.progress);
         py_searcher_enter(s.searcher);

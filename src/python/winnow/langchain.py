@@ -9,6 +9,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 
 from .cross_encoder import CrossEncoder
+from .models import made_of
 from .searcher import Searcher
 from .sentence_transformer import SentenceTransformer
 
@@ -17,7 +18,7 @@ class WinnowEmbeddings(Embeddings):
     """options: SentenceTransformer's, where a model is named."""
 
     def __init__(self, model, **options):
-        self.model = model if isinstance(model, SentenceTransformer) else SentenceTransformer(model, **options)
+        self.model = made_of(SentenceTransformer, model, **options)
 
     def embed_documents(self, texts):
         return self.model.encode_document(list(texts)).tolist()
@@ -30,7 +31,7 @@ class WinnowCrossEncoder(BaseCrossEncoder):
     """For what takes a cross-encoder, as CrossEncoderReranker. options: CrossEncoder's, where a model is named."""
 
     def __init__(self, model, **options):
-        self.model = model if isinstance(model, CrossEncoder) else CrossEncoder(model, **options)
+        self.model = made_of(CrossEncoder, model, **options)
 
     def score(self, text_pairs):
         return self.model.predict(list(text_pairs)).tolist()
@@ -44,7 +45,7 @@ class WinnowReranker(BaseDocumentCompressor):
     top_n: Optional[int] = 3
 
     def __init__(self, model, **fields):
-        super().__init__(model=model if isinstance(model, CrossEncoder) else CrossEncoder(model), **fields)
+        super().__init__(model=made_of(CrossEncoder, model), **fields)
 
     def compress_documents(self, documents, query, callbacks=None):
         ranked = self.model.rank(query, [document.page_content for document in documents], top_k=self.top_n)
@@ -61,7 +62,7 @@ class WinnowRetriever(BaseRetriever):
     search: dict = {}
 
     def __init__(self, searcher, **fields):
-        super().__init__(searcher=searcher if isinstance(searcher, Searcher) else Searcher(searcher), **fields)
+        super().__init__(searcher=made_of(Searcher, searcher), **fields)
 
     def _get_relevant_documents(self, query, *, run_manager):
         results = self.searcher.search(query, **self.search)["results"]

@@ -10,6 +10,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode
 
 from .cross_encoder import CrossEncoder
+from .models import made_of
 from .sentence_transformer import SentenceTransformer
 
 
@@ -17,7 +18,7 @@ class WinnowEmbedding(BaseEmbedding):
     _model: SentenceTransformer = PrivateAttr()
 
     def __init__(self, model, **fields):
-        model = model if isinstance(model, SentenceTransformer) else SentenceTransformer(model)
+        model = made_of(SentenceTransformer, model)
         super().__init__(model_name=model.info["name"], **fields)
         self._model = model
 
@@ -53,7 +54,7 @@ class WinnowRerank(BaseNodePostprocessor):
 
     def __init__(self, model, **fields):
         super().__init__(**fields)
-        self._model = model if isinstance(model, CrossEncoder) else CrossEncoder(model)
+        self._model = made_of(CrossEncoder, model)
 
     @classmethod
     def class_name(cls):

@@ -26,6 +26,11 @@ def open_model(name, precision="f32", max_length=None, device=None):
     return _winnow.Model(os.fsencode(name), number_of(precision, PRECISIONS, "precision"), max_length or 0)
 
 
+def made_of(cls, given, **options):
+    """An object of that class as it is, or a new one of the model that is named."""
+    return given if isinstance(given, cls) else cls(given, **options)
+
+
 def model_path(name):
     """Where a model lies that is named as in the cache."""
     return _winnow.model_path(os.fsencode(name))

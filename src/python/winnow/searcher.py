@@ -1,7 +1,8 @@
 """searcher.py -- two-stage search over an index, whether reranking pays there, and making one.
 
 Answers are dicts in the shape of `winnow search --format json` (and impact's and eval's) and of the server's POST /search
-(docs/SERVER.md): what was not computed is None. An encoder is a name, a directory, or an object of CrossEncoder or SentenceTransformer, which may be in use elsewhere."""
+(docs/SERVER.md): what was not computed is None. An encoder is a name, a directory, or an object of CrossEncoder or
+SentenceTransformer, which may be in use elsewhere."""
 import json
 import os
 import warnings
@@ -9,18 +10,16 @@ import warnings
 from . import _winnow
 from .cross_encoder import CrossEncoder
 from .errors import Error
-from .models import FIRST_STAGES, LABEL_LEVELS, LENGTH_POLICIES, UNITS, number_of
+from .models import FIRST_STAGES, LABEL_LEVELS, LENGTH_POLICIES, UNITS, made_of, number_of
 from .sentence_transformer import SentenceTransformer
 
 
 def _embedder(given, threads=0, precision="f32"):
-    if given is None or isinstance(given, SentenceTransformer):
-        return given
-    return SentenceTransformer(given, threads=threads, compute_precision=precision)
+    return None if given is None else made_of(SentenceTransformer, given, threads=threads, compute_precision=precision)
 
 
 def _reranker(given, threads=0, precision="f32"):
-    return given if given is None or isinstance(given, CrossEncoder) else CrossEncoder(given, threads=threads, precision=precision)
+    return None if given is None else made_of(CrossEncoder, given, threads=threads, precision=precision)
 
 
 def _encoder_of(wrapper):
@@ -92,13 +91,13 @@ class Searcher:
             first_stage = "dense" if self.embedder else "bm25"
         return number_of(first_stage, FIRST_STAGES, "first_stage")
 
-    def _study(self, report, queries, qrels, k, first_stage_k, first_stage, rerank, level, cutoffs, measure, by_query, length_policy,
-               blend, progress):
+    def _study(self, report, queries, qrels, k, first_stage_k, first_stage, level, cutoffs, measure, by_query, length_policy, blend,
+               progress):
         text, unknown = self._searcher.study(
             report, _topic_lines(queries), None if qrels is None else _qrels_text(qrels), os.fsdecode(self.path), k, first_stage_k,
-            self._stage(first_stage), rerank, number_of(level, LABEL_LEVELS, "level"), ",".join(map(str, cutoffs)), measure, by_query,
+            self._stage(first_stage), number_of(level, LABEL_LEVELS, "level"), ",".join(map(str, cutoffs)), measure, by_query,
             number_of(length_policy, LENGTH_POLICIES, "length_policy"), blend, progress)
-        if unknown and report == _EVALUATION and qrels is None:
+        if unknown:
             warnings.warn(f"{len(unknown)} expected sources are no document of the index ({unknown[0]!r}); they count as not found",
                           stacklevel=3)
         return json.loads(text)
@@ -108,7 +107,7 @@ class Searcher:
         """What reranking changes on these queries (texts), and what it costs; needs no labels. `total` and `queries`."""
         if self.reranker is None:
             raise ValueError("this searcher has no reranker")
-        return self._study(_IMPACT, queries, None, k, first_stage_k, first_stage, True, "document", (), "", by_query, length_policy, blend,
+        return self._study(_IMPACT, queries, None, k, first_stage_k, first_stage, "document", (), "", by_query, length_policy, blend,
                            progress)
 
     def evaluate(self, queries, qrels=None, first_stage_k=50, *, first_stage=None, level="document", cutoffs=(1, 3, 5, 10),
@@ -116,11 +115,8 @@ class Searcher:
         """Whether reranking pays: quality of the first stage and reranked, the difference with its interval and p-value
         (docs/EVALUATION.md). queries: dicts with "text", and "id" for qrels, {id: {document: relevance}}, or else
         "expected_source", a source or several. Without a reranker: the first stage alone. `settings`, `measures`, `queries`."""
-        queries = list(queries)
-        if qrels is None and not any(isinstance(q, dict) and q.get("expected_source") for q in queries):
-            raise ValueError("no query has an expected_source; give qrels, or use impact, which needs no labels")
-        return self._study(_EVALUATION, queries, qrels, 1, first_stage_k, first_stage, self.reranker is not None, level, cutoffs, measure,
-                           by_query, length_policy, blend, progress)
+        return self._study(_EVALUATION, queries, qrels, 1, first_stage_k, first_stage, level, cutoffs, measure, by_query, length_policy,
+                           blend, progress)
 
 
 def compare(query, documents, *, embedder=None, reranker=None, length_policy="truncate"):

@@ -102,9 +102,9 @@ class SentenceTransformer:
         vectors = np.empty((len(texts), self.info["hidden"]), dtype=np.float32)
         cut = 0
         for begin, end in slices(len(texts), CALL_TEXTS, show):
-            floats, counts = self._encoder.embed(texts[begin:end], self._policy)
+            floats, dropped = self._encoder.embed(texts[begin:end], self._policy)
             vectors[begin:end] = np.frombuffer(floats, dtype=np.float32).reshape(end - begin, -1)
-            cut += np.count_nonzero(np.frombuffer(counts, dtype=np.uint32)[1::2])
+            cut += np.count_nonzero(np.frombuffer(dropped, dtype=np.uint32))
         if cut:
             warnings.warn(f"{cut} of {len(texts)} texts are longer than the {self.max_seq_length} tokens that {self.info['name']} "
                           "reads, and were cut", TruncationWarning, stacklevel=4)
